@@ -1,0 +1,3 @@
+//! Runs a plan: preflight, then the road from definition to signed images.
+//!
+//! May not see clap, print or exit.

@@ -1,0 +1,69 @@
+//! The whole definition of a project, read and checked.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Host, KmodSet, Tier1, Tier2};
+use crate::model::{HostName, KmodSetName, TierName};
+
+/// `imgbuild.toml`: the root of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Project {
+    /// Version of the definition format; this imgbuild reads version 1.
+    pub version: u32,
+    /// Name of the project, used in image annotations.
+    pub name: TierName,
+    /// Architecture of all images, in the image specification's spelling; the builder's own by default.
+    #[serde(default)]
+    pub architecture: Option<String>,
+    /// Tier that hosts stand on unless they name another.
+    #[serde(default)]
+    pub base: Option<TierName>,
+    /// Folder of the tiers (`<name>/tier.toml`).
+    #[serde(default = "Project::tiers_folder")]
+    pub tiers: String,
+    /// Folder of the kernel module sets (`<name>/kmod.toml`).
+    #[serde(default = "Project::kmods_folder")]
+    pub kmods: String,
+    /// Folder of the hosts (`<host>.toml`).
+    #[serde(default = "Project::hosts_folder")]
+    pub hosts: String,
+    /// Labels put on every image.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Project {
+    fn tiers_folder() -> String {
+        "tiers".to_owned()
+    }
+
+    fn kmods_folder() -> String {
+        "kmods".to_owned()
+    }
+
+    fn hosts_folder() -> String {
+        "hosts".to_owned()
+    }
+}
+
+/// A project's definition: every file read, every name resolved.
+///
+/// Invariant: every `base` names a tier that exists and stands below its user,
+/// every module set named by a tier exists, and no two hosts share a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// `imgbuild.toml`.
+    pub project: Project,
+    /// Tier-1 images by name: the project's own and the built-in ones it uses.
+    pub tier1: BTreeMap<TierName, Tier1>,
+    /// Tier-2 images by name.
+    pub tier2: BTreeMap<TierName, Tier2>,
+    /// Module sets by name.
+    pub kmods: BTreeMap<KmodSetName, KmodSet>,
+    /// Hosts by name.
+    pub hosts: BTreeMap<HostName, Host>,
+}

@@ -1,0 +1,158 @@
+//! `kmods/<name>/kmod.toml`: how a kernel module set is built and what is taken from the build.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::KmodSetName;
+
+/// A set of out-of-tree kernel modules that is built and shipped together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KmodSet {
+    /// Version of the file format; this imgbuild reads version 1.
+    pub version: u32,
+    /// Name of the set; equals its folder's name.
+    pub name: KmodSetName,
+    /// One line for people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// SPDX expression of the modules' licence.
+    pub license: String,
+    /// Whether images holding the result may be passed on; stated in the image when not.
+    #[serde(default = "KmodSet::redistributable")]
+    pub redistributable: bool,
+    /// How it is built, per package manager family.
+    pub build: KmodBuild,
+    /// What the final image takes from the build.
+    #[serde(default, rename = "artifact")]
+    pub artifacts: Vec<Artifact>,
+    /// What must be true of the result.
+    pub verify: Verify,
+}
+
+impl KmodSet {
+    fn redistributable() -> bool {
+        true
+    }
+}
+
+/// The builder stage for each family the set supports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KmodBuild {
+    /// On Debian and its derivatives.
+    #[serde(default)]
+    pub apt: Option<AptBuild>,
+    /// On Fedora, CentOS and their derivatives.
+    #[serde(default)]
+    pub dnf: Option<DnfBuild>,
+}
+
+/// Building from Debian packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AptBuild {
+    /// Packages of the builder stage besides dkms, compiler and headers.
+    pub packages: Vec<String>,
+    /// Archive components they come from, besides those of tier 1.
+    #[serde(default)]
+    pub components: Vec<String>,
+    /// Name of the DKMS module (`PACKAGE_NAME` in its dkms.conf).
+    pub dkms: String,
+    /// Packages of the user space, installed in the final image.
+    #[serde(default)]
+    pub install: Vec<String>,
+}
+
+/// Building from RPM packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DnfBuild {
+    /// Packages of the builder stage besides dkms, compiler and headers.
+    pub packages: Vec<String>,
+    /// Name of the DKMS module.
+    pub dkms: String,
+    /// Packages of the user space, installed in the final image.
+    #[serde(default)]
+    pub install: Vec<String>,
+}
+
+/// What an artifact is; decides its default mode and checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtifactKind {
+    /// A kernel module.
+    Kmod,
+    /// A firmware blob.
+    Firmware,
+    /// A shared library.
+    Lib,
+    /// A program.
+    Bin,
+    /// A systemd unit.
+    Unit,
+    /// A udev rule or hwdb.
+    Udev,
+    /// A modprobe.d file.
+    Modprobe,
+    /// A modules-load.d file.
+    ModulesLoad,
+    /// A bootc kargs.d file.
+    Kargs,
+    /// An SELinux policy module.
+    Selinux,
+    /// A certificate.
+    Cert,
+    /// A licence or other documentation.
+    Doc,
+}
+
+/// Files taken from the builder stage into the final image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Artifact {
+    /// What it is.
+    pub kind: ArtifactKind,
+    /// Absolute glob in the builder stage; `${kver}`, `${version}` and `${dkms}` (folder of the built modules)
+    /// are replaced. Exactly one of `from` and `package` is given.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// Package of the builder stage all of whose files are taken.
+    #[serde(default)]
+    pub package: Option<String>,
+    /// Absolute destination: a folder when it ends in `/`, else the file itself. Under `/usr` or `/etc`.
+    /// Left out with `package`: files keep their paths.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Mode in octal, such as `"0644"`; by kind when left out.
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Fewest files that must match; 1 unless `optional`.
+    #[serde(default)]
+    pub min: Option<u32>,
+    /// Most files that may match.
+    #[serde(default)]
+    pub max: Option<u32>,
+    /// Whether matching nothing is fine.
+    #[serde(default)]
+    pub optional: bool,
+    /// Family it applies to; both when left out.
+    #[serde(default)]
+    pub family: Option<super::Family>,
+}
+
+/// What the built image must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Verify {
+    /// Every module of the set, by name without suffix: all present, none besides.
+    pub modules: Vec<String>,
+    /// Modules loaded at boot (`modules-load.d`).
+    #[serde(default)]
+    pub load: Vec<String>,
+    /// Options of modules (`modprobe.d`), by module name.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}

@@ -1,0 +1,21 @@
+//! Text to `Definition`, and the lock file beside it.
+//!
+//! Owns the schema of `imgbuild.toml`, `tiers/*/tier.toml`, `kmods/*/kmod.toml`,
+//! `hosts/*.toml` and `imgbuild.lock`: strict, with errors that show the place.
+//!
+//! May not run processes or use the network.
+
+mod definition;
+mod host;
+mod kmod;
+mod lock;
+mod tier;
+
+pub use definition::{Definition, Project};
+pub use host::{Directory, FileEntry, Group, Host, Link, Network, Units, User};
+pub use kmod::{AptBuild, Artifact, ArtifactKind, DnfBuild, KmodBuild, KmodSet, Verify};
+pub use lock::{
+    Archive, KernelLock, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock, PackageSet, SetupRootLock,
+    Tier1Source,
+};
+pub use tier::{Bootstrap, Family, KernelPolicy, Mirror, Repository, Signing, SwapPolicy, Tier1, Tier2};

@@ -1,0 +1,185 @@
+//! `tiers/<name>/tier.toml`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ImageLocator, KernelRelease, KmodSetName, TierName};
+
+/// Package manager family of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// Debian and its derivatives: dpkg packages, apt.
+    Apt,
+    /// Fedora, CentOS and their derivatives: rpm packages, dnf.
+    Dnf,
+}
+
+/// A tier-1 image: the distribution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tier1 {
+    /// Version of the file format; this imgbuild reads version 1.
+    pub version: u32,
+    /// Always 1 in this file.
+    pub tier: u8,
+    /// One line for people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Take an existing bootc image, by digest. Exactly one of `mirror` and `bootstrap` is given.
+    #[serde(default)]
+    pub mirror: Option<Mirror>,
+    /// Make the image from a distribution's packages.
+    #[serde(default)]
+    pub bootstrap: Option<Bootstrap>,
+    /// Labels of the image.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An upstream image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Mirror {
+    /// Where it is.
+    pub image: ImageLocator,
+    /// Its package manager.
+    pub family: Family,
+}
+
+/// A distribution's packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Bootstrap {
+    /// Suite, such as `trixie`.
+    pub suite: String,
+    /// Further suites of the same archive whose newer packages win, such as `trixie-updates` and `trixie-security`.
+    #[serde(default)]
+    pub updates: Vec<String>,
+    /// Archive components.
+    #[serde(default = "Bootstrap::main_component")]
+    pub components: Vec<String>,
+    /// Archive to use instead of the one this machine is configured with, such as a site mirror or a snapshot.
+    /// The archive of `*-security` suites is `security-mirror`.
+    #[serde(default)]
+    pub mirror: Option<String>,
+    /// Archive of the `*-security` suites, where `mirror` is given.
+    #[serde(default)]
+    pub security_mirror: Option<String>,
+    /// File with the archive's signing keys, relative to the tier's folder or absolute;
+    /// by default the distribution's own keyring on this machine.
+    #[serde(default)]
+    pub keyring: Option<String>,
+    /// The kernel package, such as `linux-image-cloud-amd64`.
+    pub kernel: String,
+    /// All other packages wanted beyond the essential ones.
+    pub packages: Vec<String>,
+    /// Path patterns left out at unpacking, as for dpkg's `path-exclude`.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Patterns that win over `exclude`, as for dpkg's `path-include`.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// Kernel arguments for every host on this tier (`/usr/lib/bootc/kargs.d`).
+    #[serde(default)]
+    pub kargs: Vec<String>,
+    /// Kernel modules added to the initramfs.
+    #[serde(default)]
+    pub initramfs_drivers: Vec<String>,
+}
+
+impl Bootstrap {
+    fn main_component() -> Vec<String> {
+        vec!["main".to_owned()]
+    }
+}
+
+/// A tier-2 image: tier 1 with kernel modules and further packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tier2 {
+    /// Version of the file format; this imgbuild reads version 1.
+    pub version: u32,
+    /// Always 2 in this file.
+    pub tier: u8,
+    /// One line for people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The tier-1 image it stands on.
+    pub base: TierName,
+    /// Module sets to build and install, in the order of their layers.
+    #[serde(default)]
+    pub modules: Vec<KmodSetName>,
+    /// Packages installed into the final image.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Further package repositories, besides those tier 1 was made from.
+    #[serde(default)]
+    pub repositories: BTreeMap<String, Repository>,
+    /// How the kernel is chosen.
+    #[serde(default)]
+    pub kernel: KernelPolicy,
+    /// Key that signs the modules.
+    #[serde(default)]
+    pub signing: Option<Signing>,
+    /// Labels of the image.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A package repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Repository {
+    /// Address; `machine` in apt repositories means this machine's configured mirror.
+    pub url: String,
+    /// apt only: suite.
+    #[serde(default)]
+    pub suite: Option<String>,
+    /// apt only: components.
+    #[serde(default)]
+    pub components: Vec<String>,
+    /// File with the signing key, relative to the tier's folder.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Accept packages nobody signed. Needs no `key`.
+    #[serde(default)]
+    pub unsigned: bool,
+}
+
+/// Policy of the kernel decision.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KernelPolicy {
+    /// Exactly this kernel.
+    #[serde(default)]
+    pub pin: Option<KernelRelease>,
+    /// Whether another kernel than the base's may be put in.
+    #[serde(default)]
+    pub swap: SwapPolicy,
+}
+
+/// Whether the base's kernel may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SwapPolicy {
+    /// Keep the base's kernel or fail.
+    #[default]
+    Never,
+    /// Replace it when modules cannot be built for it.
+    Allow,
+    /// Take the newest kernel the modules can be built for.
+    PreferNewest,
+}
+
+/// Key and certificate that sign kernel modules; both stay outside every layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Signing {
+    /// File with the private key in PEM, relative to the project; kept out of version control.
+    pub key: String,
+    /// File with the certificate in PEM or DER, relative to the project.
+    pub certificate: String,
+}

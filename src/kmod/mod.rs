@@ -1,0 +1,3 @@
+//! Module manifests, checks of built `.ko` files, and what must not be left behind.
+//!
+//! May not run processes.

@@ -1,0 +1,64 @@
+//! The field's words as types.
+//!
+//! Owns the vocabulary every other room speaks: references, digests, tiers,
+//! kernel releases, sizes, times. A value of one of these types has been
+//! checked once, when it was made, and never again.
+//!
+//! May not touch file systems, processes, the environment, the clock or logging.
+
+mod ident;
+mod image_ref;
+mod kernel;
+mod size;
+mod time;
+
+pub use ident::{GroupName, HostName, IdentError, KmodSetName, TierName, UnitName, UserName};
+pub use image_ref::{ImageLocator, LocatorError, PinnedReference};
+pub use kernel::{KernelRelease, KernelReleaseError};
+pub use oci_spec::distribution::Reference;
+pub use oci_spec::image::Digest;
+pub use size::ByteSize;
+pub use time::SourceDateEpoch;
+
+use serde::{Deserialize, Serialize};
+
+/// Which of the three tiers an image belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// The distribution: mirrored from upstream or bootstrapped from packages.
+    Base,
+    /// The distribution with out-of-tree kernel modules and their user space.
+    Modules,
+    /// One host.
+    Host,
+}
+
+impl Tier {
+    /// The number operators call it by.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Base => 1,
+            Self::Modules => 2,
+            Self::Host => 3,
+        }
+    }
+
+    /// The name an image of this tier has in the store's layout, such as `tier1/debian`.
+    pub fn image_name(self, name: &str) -> String {
+        format!("tier{}/{name}", self.number())
+    }
+}
+
+/// Digest of the *uncompressed* layer, as listed in an image configuration's `rootfs.diff_ids`.
+///
+/// A type of its own because mixing it up with the digest of the compressed
+/// blob type-checks everywhere and verifies nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DiffId(pub Digest);
+
+impl std::fmt::Display for DiffId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,7 @@
+//! Images: the layout on disk, layers read and written, the merged tree, the registry client.
+//!
+//! Owns the one layer reader and the one merged tree of the program. May not run processes.
+
+mod source;
+
+pub use source::{ImageSource, RawManifest};

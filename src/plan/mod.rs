@@ -1,0 +1,1 @@
+//! Definition, lock and facts to a plan: pure, printable.

@@ -1,0 +1,19 @@
+//! The only door to the operating system.
+//!
+//! Owns running commands, the table of environment variables, the clock,
+//! advisory locks, interruption and the progress interface. Directories are
+//! capabilities (`cap_std::fs_utf8::Dir`) opened here and handed down.
+//!
+//! May not know any word of the domain: no image, tier or kernel appears here.
+
+pub mod clock;
+mod cmd;
+pub mod env;
+mod interrupt;
+mod lock;
+mod progress;
+
+pub use cmd::{Cmd, CmdError, ExitKind, Runner};
+pub use interrupt::{Interrupt, Interrupted};
+pub use lock::{FileLock, LockError, LockKind};
+pub use progress::{NoProgress, Progress, Step, StepEvent};
