@@ -1,3 +1,4 @@
 //! Runs a plan: preflight, then the road from definition to signed images.
 //!
 //! May not see clap, print or exit.
+pub mod audit;

@@ -2,6 +2,8 @@
 //!
 //! May not be seen by any other room, and sees only `build`, `plan`, `config`, `model` and `sys`.
 
+mod ui;
+
 use std::process::ExitCode;
 
 /// Runs the program.

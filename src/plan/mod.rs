@@ -1,1 +1,14 @@
 //! Definition, lock and facts to a plan: pure, printable.
+//!
+//! Owns the decision of what is built from what and why, the text of generated
+//! files (Containerfile, host files), and nothing that runs.
+//!
+//! May not touch file systems, processes, the environment or the clock.
+
+pub mod host;
+
+/// A bootc kernel-argument file (`/usr/lib/bootc/kargs.d/*.toml`).
+pub fn kargs_toml(kargs: &[String]) -> String {
+    let list = kargs.iter().map(|karg| toml::Value::String(karg.clone()).to_string()).collect::<Vec<_>>();
+    format!("kargs = [{}]\n", list.join(", "))
+}
