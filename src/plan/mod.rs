@@ -5,7 +5,13 @@
 //!
 //! May not touch file systems, processes, the environment or the clock.
 
+pub mod drift;
 pub mod host;
+mod select;
+mod steps;
+
+pub use select::{Selection, UnknownTarget};
+pub use steps::{Action, ModuleSet, Packages, Plan, Step, Target, base_of, resolve};
 
 /// A bootc kernel-argument file (`/usr/lib/bootc/kargs.d/*.toml`).
 pub fn kargs_toml(kargs: &[String]) -> String {

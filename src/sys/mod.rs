@@ -8,9 +8,11 @@
 
 pub mod clock;
 mod cmd;
+pub mod dirs;
 pub mod env;
 mod interrupt;
 mod lock;
+pub mod orphans;
 mod progress;
 
 pub use cmd::{Cmd, CmdError, ExitKind, Runner};

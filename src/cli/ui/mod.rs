@@ -31,7 +31,7 @@ pub(crate) enum ProgressStyle {
 pub(crate) fn progress(style: ProgressStyle) -> Arc<dyn Progress> {
     match style {
         ProgressStyle::None => Arc::new(NoProgress),
-        ProgressStyle::Json => Arc::new(json::JsonLines::default()),
+        ProgressStyle::Json => Arc::new(json::JsonLines),
         ProgressStyle::Plain => Arc::new(plain::PlainLines::default()),
         ProgressStyle::Auto if env::GITLAB_CI.get().is_some() => Arc::new(gitlab::Sections::default()),
         ProgressStyle::Auto if std::io::stderr().is_terminal() => Arc::new(live::LiveLines::default()),
