@@ -2,3 +2,8 @@
 //!
 //! May not see clap, print or exit.
 pub mod audit;
+mod error;
+mod store;
+
+pub use error::BuildError;
+pub use store::Store;

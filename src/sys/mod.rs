@@ -12,6 +12,7 @@ pub mod dirs;
 pub mod env;
 mod interrupt;
 mod lock;
+pub mod mounts;
 pub mod orphans;
 mod progress;
 
