@@ -2,3 +2,7 @@
 //!
 //! Owns version ordering by the rules of rpm and dpkg. Pure: may not touch
 //! file systems or processes.
+
+mod version;
+
+pub use version::{DebVersion, DebVersionError, PackageVersion, RpmVersion, RpmVersionError};
