@@ -2,3 +2,11 @@
 //!
 //! Owns version ordering by the rules of rpm and dpkg. Pure: may not touch
 //! file systems or processes.
+
+mod choose;
+mod universe;
+mod version;
+
+pub use choose::{Candidate, Decision, KernelPolicy, NoKernel, PinRequest, Rejection, Swap, choose};
+pub use universe::{BaseMismatch, Headers, Kernel, PackageEntry, Provenance, Universe, UniverseError, kernels_in_base};
+pub use version::{DebVersion, DebVersionError, PackageVersion, RpmVersion, RpmVersionError};
