@@ -1,0 +1,170 @@
+//! Making the lock: every name of the definition resolved to exactly one thing, and kept.
+
+mod apt;
+mod bootstrap;
+mod mirror;
+mod tier2;
+
+use std::collections::BTreeSet;
+
+use cap_std::fs_utf8::camino::Utf8Path;
+
+use super::audit::{Event, Verb};
+use super::kernels::KernelPin;
+use super::packages::PackageCache;
+use super::{BuildError, Project, Session};
+use crate::config::{Lock, LockedPackage, Tier1Source};
+use crate::model::SourceDateEpoch;
+use crate::plan::drift::{Drift, DriftKind};
+use crate::plan::{Selection, drift};
+use crate::sys::{clock, env};
+
+/// Which entries are resolved anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// Those that do not match the definition any more, over the whole definition.
+    Stale,
+    /// Those that do not match among the selected.
+    StaleOf(Selection),
+    /// The selected ones in any case, and all that do not match.
+    Named(Selection),
+}
+
+/// Brings the lock of `project` up to date and writes it; returns what was resolved anew.
+///
+/// # Errors
+/// When something cannot be resolved. The lock file then stays as it was.
+pub fn lock(session: &Session, project: &mut Project, update: &Update) -> Result<Vec<String>, BuildError> {
+    lock_with_pin(session, project, update, None)
+}
+
+/// As [`lock`], with a kernel asked for on the command line.
+pub(super) fn lock_with_pin(
+    session: &Session,
+    project: &mut Project,
+    update: &Update,
+    pin: Option<&KernelPin>,
+) -> Result<Vec<String>, BuildError> {
+    let wanted = work_list(project, update, pin);
+    if wanted.tier1.is_empty() && wanted.tier2.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lock = project.lock.clone().unwrap_or_else(|| Lock {
+        version: 1,
+        source_date_epoch: SourceDateEpoch::from_secs(0),
+        tier1: std::collections::BTreeMap::new(),
+        tier2: std::collections::BTreeMap::new(),
+    });
+    forget_removed(project, &mut lock);
+    lock.source_date_epoch = now();
+    let mut changes = Vec::new();
+    for name in &wanted.tier1 {
+        let entry = tier1(session, project, name)?;
+        changes.push(format!("tier1/{name}: kernel {}", entry.kernel));
+        lock.tier1.insert(name.clone(), entry);
+    }
+    for name in &wanted.tier2 {
+        let entry = tier2::resolve(session, project, &lock, name, pin)?;
+        changes.push(format!("tier2/{name}: kernel {}", entry.kernel.release));
+        lock.tier2.insert(name.clone(), entry);
+    }
+    for change in &changes {
+        session.audit(Event::new(Verb::Resolve, change))?;
+    }
+    project.save_lock(lock)?;
+    Ok(changes)
+}
+
+fn tier1(session: &Session, project: &Project, name: &crate::model::TierName) -> Result<crate::config::LockedTier1, BuildError> {
+    let tier = &project.definition.tier1[name];
+    match (&tier.bootstrap, &tier.mirror) {
+        (Some(bootstrap), _) => bootstrap::resolve(session, project, name, tier, bootstrap),
+        (None, Some(mirror)) => mirror::resolve(session, project, name, tier, mirror),
+        (None, None) => unreachable!("the definition has exactly one of mirror and bootstrap"),
+    }
+}
+
+/// What has to be resolved: a new tier 1 takes every tier 2 on it along.
+fn work_list(project: &Project, update: &Update, pin: Option<&KernelPin>) -> Selection {
+    let definition = &project.definition;
+    let everything = Selection::all(definition);
+    let (scope, forced) = match update {
+        Update::Stale => (everything, Selection::default()),
+        Update::StaleOf(selection) => (selection.clone().with_bases(definition), Selection::default()),
+        Update::Named(selection) => (everything, selection.clone()),
+    };
+    let mut wanted = Selection { hosts: BTreeSet::new(), ..forced };
+    for Drift { image, kind } in drift::drift(definition, project.architecture(), project.lock.as_ref(), &scope) {
+        let name = image.split_once('/').map_or("", |(_, name)| name);
+        let name: crate::model::TierName = name.parse().expect("a tier's own name");
+        match image.starts_with("tier1/") {
+            true => drop(wanted.tier1.insert(name)),
+            false => drop(wanted.tier2.insert(name)),
+        }
+        tracing::debug!(%image, ?kind, "resolving anew");
+    }
+    // A kernel asked for on the command line decides anew, whatever the lock says.
+    if matches!(pin, Some(KernelPin::Auto | KernelPin::Exact(_))) {
+        wanted.tier2.extend(scope.tier2.iter().cloned());
+    }
+    let on_new_base = scope.tier2.iter().filter(|name| wanted.tier1.contains(&definition.tier2[*name].base)).cloned();
+    wanted.tier2.extend(on_new_base.collect::<Vec<_>>());
+    wanted
+}
+
+fn forget_removed(project: &Project, lock: &mut Lock) {
+    lock.tier1.retain(|name, _| project.definition.tier1.contains_key(name));
+    lock.tier2.retain(|name, _| project.definition.tier2.contains_key(name));
+}
+
+/// The time of new entries: the user's, else now.
+fn now() -> SourceDateEpoch {
+    let given = env::SOURCE_DATE_EPOCH.get().and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| SourceDateEpoch::from_secs(clock::now_secs()))
+}
+
+/// Makes the lock usable for `selection`, or refuses when the user wants it as it is.
+pub(super) fn settle(
+    session: &Session,
+    project: &mut Project,
+    selection: &Selection,
+    pin: Option<&KernelPin>,
+) -> Result<(), BuildError> {
+    if session.settings.locked {
+        project.check_drift(selection)?;
+        return match pin {
+            Some(KernelPin::Auto | KernelPin::Exact(_)) => Err(BuildError::Drift(super::project::DriftError {
+                drifts: vec![Drift { image: "the kernel asked for by --kernel-pin".to_owned(), kind: DriftKind::Missing }],
+            })),
+            _ => Ok(()),
+        };
+    }
+    lock_with_pin(session, project, &Update::StaleOf(selection.clone()), pin).map(drop)
+}
+
+/// Copies every package file that the lock names to `target`.
+///
+/// # Errors
+/// When there is no lock, or a package is not in the store.
+pub fn vendor(session: &Session, project: &Project, target: &Utf8Path) -> Result<(), BuildError> {
+    let Some(lock) = &project.lock else { return Ok(()) };
+    let cache = PackageCache::open(session)?;
+    let step = session.step(format!("copy packages to {target}"))?;
+    let packages = packages(lock);
+    cache.export(&packages, target)?;
+    step.finish(format!("{} packages", packages.len()));
+    Ok(())
+}
+
+/// Every package the lock names, once.
+pub(super) fn packages(lock: &Lock) -> Vec<&LockedPackage> {
+    let tier1 = lock.tier1.values().filter_map(|tier| match &tier.source {
+        Tier1Source::Bootstrap { packages, .. } => Some(packages),
+        Tier1Source::Mirror { .. } => None,
+    });
+    let tier2 = lock.tier2.values().flat_map(|tier| {
+        tier.modules.values().map(|module| &module.packages).chain(std::iter::once(&tier.packages))
+    });
+    let all: BTreeSet<_> = tier1.chain(tier2).flat_map(|set| &set.packages).collect();
+    all.into_iter().collect()
+}

@@ -1,0 +1,81 @@
+//! Errors as the user sees them: what, why, and what to do.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use super::exit;
+use super::ui;
+use crate::build::BuildError;
+use crate::sys::env;
+
+/// A command that did not succeed, ready to be shown.
+#[derive(Debug)]
+pub(super) struct CliError {
+    code: u8,
+    text: String,
+}
+
+impl CliError {
+    /// A failure with its own words.
+    pub(super) fn new(code: u8, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    /// Shows the error and returns the exit code.
+    pub(super) fn report(&self) -> u8 {
+        if !self.text.is_empty() {
+            ui::line(&self.text);
+        }
+        self.code
+    }
+}
+
+/// Whether standard error takes colour.
+pub(super) fn colour() -> bool {
+    env::NO_COLOR.get_os().is_none() && std::io::stderr().is_terminal()
+}
+
+/// An error and everything behind it, one cause a line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mark = if colour() { "\x1b[1;31merror\x1b[0m" } else { "error" };
+    let mut text = format!("{mark}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        write!(text, "\n  because: {}", cause.to_string().replace('\n', "\n    "))
+            .expect("writing to a string cannot fail");
+        source = cause.source();
+    }
+    text
+}
+
+impl From<BuildError> for CliError {
+    fn from(error: BuildError) -> Self {
+        let code = match &error {
+            BuildError::Interrupted(_) => exit::INTERRUPTED,
+            BuildError::Command { source: crate::sys::CmdError::Interrupted { .. }, .. } => exit::INTERRUPTED,
+            BuildError::Missing(_) => exit::MISSING,
+            BuildError::Drift(_) => exit::DRIFT,
+            BuildError::Kernel { .. } => exit::NO_KERNEL,
+            BuildError::Definition(_) | BuildError::Host(_) => exit::DEFINITION,
+            _ => exit::FAILURE,
+        };
+        Self { code, text: chain(&error) }
+    }
+}
+
+impl From<crate::build::audit::AuditError> for CliError {
+    fn from(error: crate::build::audit::AuditError) -> Self {
+        use crate::build::audit::AuditError;
+        let code = match &error {
+            AuditError::Broken { .. } | AuditError::Malformed { .. } => exit::CHECK,
+            _ => exit::FAILURE,
+        };
+        Self { code, text: chain(&error) }
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        Self { code: exit::FAILURE, text: chain(&error) }
+    }
+}

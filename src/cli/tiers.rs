@@ -1,0 +1,93 @@
+//! `imgbuild tier1`, `tier2` and `tier3`, and what `build` shares with them.
+
+use std::io::Write as _;
+
+use clap::ArgGroup;
+
+use super::Context;
+use super::args::BuildArgs;
+use super::error::CliError;
+use super::exit;
+use crate::build::{self, Built, KernelPin};
+use crate::config::Definition;
+use crate::plan::{Selection, UnknownTarget};
+
+/// Build tier-1 images: the distribution
+#[derive(Debug, clap::Args)]
+pub(super) struct Tier1Args {
+    /// Image [default: all]
+    name: Option<String>,
+    #[command(flatten)]
+    build: BuildArgs,
+}
+
+/// Build tier-2 images: kernel modules and further packages
+///
+/// The tier-1 image below is built first when the store does not hold it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Tier2Args {
+    /// Image [default: all]
+    name: Option<String>,
+    /// Kernel to build modules for: `auto` decides anew, `locked` takes the lock's, or a release as `uname -r` prints it
+    ///
+    /// Without this option the lock decides; where there is none, `auto`.
+    #[arg(long, value_name = "auto|locked|KVER", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    kernel_pin: Option<KernelPin>,
+    #[command(flatten)]
+    build: BuildArgs,
+}
+
+/// Build tier-3 images: one per host
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["hosts", "all"]))]
+pub(super) struct Tier3Args {
+    /// Hosts
+    hosts: Vec<String>,
+    /// All hosts
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    build: BuildArgs,
+}
+
+impl Tier1Args {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        build(context, &self.build, None, |definition| Selection::of_tier1(definition, self.name.as_deref()))
+    }
+}
+
+impl Tier2Args {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        let select = |definition: &Definition| Selection::of_tier2(definition, self.name.as_deref());
+        build(context, &self.build, self.kernel_pin.clone(), select)
+    }
+}
+
+impl Tier3Args {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        build(context, &self.build, None, |definition| match self.all {
+            true => Ok(Selection { hosts: Selection::all(definition).hosts, ..Selection::default() }),
+            false => Selection::of_hosts(definition, &self.hosts),
+        })
+    }
+}
+
+/// Builds what `select` picks and prints what came out.
+pub(super) fn build(
+    context: &Context,
+    args: &BuildArgs,
+    pin: Option<KernelPin>,
+    select: impl FnOnce(&Definition) -> Result<Selection, UnknownTarget>,
+) -> Result<(), CliError> {
+    let mut project = context.project()?;
+    let selection =
+        select(&project.definition).map_err(|error| CliError::new(exit::USAGE, format!("error: {error}")))?;
+    let session = context.session(Some(args))?;
+    let built = build::run(&session, &mut project, &selection, pin)?;
+    context.print(&built, |out| built.iter().try_for_each(|built| summary(out, built)))
+}
+
+fn summary(out: &mut dyn std::io::Write, built: &Built) -> std::io::Result<()> {
+    let kept = if built.reused { "  (kept)" } else { "" };
+    writeln!(out, "{}  {}  {}  {:.1}s{kept}", built.image, built.digest, built.size, built.seconds)
+}
