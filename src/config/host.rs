@@ -1,11 +1,15 @@
 //! `hosts/<host>.toml`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{GroupName, TierName, UnitName, UserName};
+use crate::model::{
+    AbsolutePath, ConnectionName, FileMode, GroupName, Hostname, InterfacePattern, IpPrefix, Karg, MacAddress, TierName,
+    UnitName, UserName,
+};
 
 /// A host: what differs from the tier it stands on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +25,7 @@ pub struct Host {
     pub description: Option<String>,
     /// Static host name, possibly fully qualified; the file's name when left out.
     #[serde(default)]
-    pub hostname: Option<String>,
+    pub hostname: Option<Hostname>,
     /// Time zone, such as `Europe/Berlin`.
     #[serde(default)]
     pub timezone: Option<String>,
@@ -30,10 +34,10 @@ pub struct Host {
     pub locale: Option<String>,
     /// Kernel arguments.
     #[serde(default)]
-    pub kargs: Vec<String>,
+    pub kargs: Vec<Karg>,
     /// Network connections by name.
     #[serde(default)]
-    pub network: BTreeMap<String, Network>,
+    pub network: BTreeMap<ConnectionName, Network>,
     /// Users by name.
     #[serde(default)]
     pub users: BTreeMap<UserName, User>,
@@ -66,25 +70,25 @@ pub struct Host {
 pub struct Network {
     /// Interface name or pattern, such as `en*`. Exactly one of `interface` and `mac` is given.
     #[serde(default)]
-    pub interface: Option<String>,
+    pub interface: Option<InterfacePattern>,
     /// Hardware address, such as `52:54:00:12:34:56`.
     #[serde(default)]
-    pub mac: Option<String>,
+    pub mac: Option<MacAddress>,
     /// Whether to ask for addresses by DHCP (IPv4) and router advertisements (IPv6).
     #[serde(default)]
     pub dhcp: bool,
     /// Static addresses with prefix length, such as `192.0.2.10/24`.
     #[serde(default)]
-    pub address: Vec<String>,
+    pub address: Vec<IpPrefix>,
     /// Default gateways.
     #[serde(default)]
-    pub gateway: Vec<String>,
+    pub gateway: Vec<IpAddr>,
     /// Name servers.
     #[serde(default)]
-    pub dns: Vec<String>,
+    pub dns: Vec<IpAddr>,
     /// Search domains.
     #[serde(default)]
-    pub domains: Vec<String>,
+    pub domains: Vec<Hostname>,
     /// Maximum transmission unit, in bytes.
     #[serde(default)]
     pub mtu: Option<u32>,
@@ -102,10 +106,10 @@ pub struct User {
     pub gecos: Option<String>,
     /// Home folder; `/var/home/<name>` when left out, `/root` for root.
     #[serde(default)]
-    pub home: Option<String>,
+    pub home: Option<AbsolutePath>,
     /// Login shell; `/usr/sbin/nologin` for users without keys.
     #[serde(default)]
-    pub shell: Option<String>,
+    pub shell: Option<AbsolutePath>,
     /// Further groups.
     #[serde(default)]
     pub groups: Vec<GroupName>,
@@ -131,7 +135,7 @@ pub struct Group {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FileEntry {
     /// Absolute path on the host.
-    pub path: String,
+    pub path: AbsolutePath,
     /// The text itself.
     #[serde(default)]
     pub content: Option<String>,
@@ -140,7 +144,7 @@ pub struct FileEntry {
     pub source: Option<String>,
     /// Mode in octal.
     #[serde(default = "FileEntry::default_mode")]
-    pub mode: String,
+    pub mode: FileMode,
     /// Owner: a number, or a name the base image or this host fixes to a number.
     #[serde(default = "FileEntry::root")]
     pub owner: String,
@@ -150,8 +154,8 @@ pub struct FileEntry {
 }
 
 impl FileEntry {
-    fn default_mode() -> String {
-        "0644".to_owned()
+    const fn default_mode() -> FileMode {
+        FileMode::new(0o644)
     }
 
     fn root() -> String {
@@ -164,10 +168,10 @@ impl FileEntry {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Directory {
     /// Absolute path on the host; under `/var` it becomes a tmpfiles.d line.
-    pub path: String,
+    pub path: AbsolutePath,
     /// Mode in octal.
     #[serde(default = "Directory::default_mode")]
-    pub mode: String,
+    pub mode: FileMode,
     /// Owner: a number, or a name the base image or this host fixes to a number.
     #[serde(default = "FileEntry::root")]
     pub owner: String,
@@ -177,8 +181,8 @@ pub struct Directory {
 }
 
 impl Directory {
-    fn default_mode() -> String {
-        "0755".to_owned()
+    const fn default_mode() -> FileMode {
+        FileMode::new(0o755)
     }
 }
 
@@ -187,7 +191,7 @@ impl Directory {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Link {
     /// Absolute path of the link.
-    pub path: String,
+    pub path: AbsolutePath,
     /// What it points to.
     pub target: String,
 }

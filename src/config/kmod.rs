@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::KmodSetName;
+use super::Family;
+use crate::model::{FileMode, KmodSetName, ModuleName, PackageName};
 
 /// A set of out-of-tree kernel modules that is built and shipped together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +37,23 @@ impl KmodSet {
     fn redistributable() -> bool {
         true
     }
+
+    /// Whether it can be built with the packages of `family`.
+    pub fn supports(&self, family: Family) -> bool {
+        match family {
+            Family::Apt => self.build.apt.is_some(),
+            Family::Dnf => self.build.dnf.is_some(),
+        }
+    }
+
+    /// The name `module` has once built with the packages of `family`.
+    pub fn built_name<'a>(&'a self, family: Family, module: &'a ModuleName) -> &'a ModuleName {
+        let renamed = match family {
+            Family::Apt => self.build.apt.as_ref().map(|build| &build.renamed),
+            Family::Dnf => self.build.dnf.as_ref().map(|build| &build.renamed),
+        };
+        renamed.and_then(|renamed| renamed.get(module)).unwrap_or(module)
+    }
 }
 
 /// The builder stage for each family the set supports.
@@ -55,7 +73,7 @@ pub struct KmodBuild {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AptBuild {
     /// Packages of the builder stage besides dkms, compiler and headers.
-    pub packages: Vec<String>,
+    pub packages: Vec<PackageName>,
     /// Archive components they come from, besides those of tier 1.
     #[serde(default)]
     pub components: Vec<String>,
@@ -63,7 +81,10 @@ pub struct AptBuild {
     pub dkms: String,
     /// Packages of the user space, installed in the final image.
     #[serde(default)]
-    pub install: Vec<String>,
+    pub install: Vec<PackageName>,
+    /// Modules this family installs under another name than `verify` gives them.
+    #[serde(default)]
+    pub renamed: BTreeMap<ModuleName, ModuleName>,
 }
 
 /// Building from RPM packages.
@@ -71,12 +92,15 @@ pub struct AptBuild {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DnfBuild {
     /// Packages of the builder stage besides dkms, compiler and headers.
-    pub packages: Vec<String>,
+    pub packages: Vec<PackageName>,
     /// Name of the DKMS module.
     pub dkms: String,
     /// Packages of the user space, installed in the final image.
     #[serde(default)]
-    pub install: Vec<String>,
+    pub install: Vec<PackageName>,
+    /// Modules this family installs under another name than `verify` gives them.
+    #[serde(default)]
+    pub renamed: BTreeMap<ModuleName, ModuleName>,
 }
 
 /// What an artifact is; decides its default mode and checks.
@@ -121,14 +145,14 @@ pub struct Artifact {
     pub from: Option<String>,
     /// Package of the builder stage all of whose files are taken.
     #[serde(default)]
-    pub package: Option<String>,
+    pub package: Option<PackageName>,
     /// Absolute destination: a folder when it ends in `/`, else the file itself. Under `/usr` or `/etc`.
     /// Left out with `package`: files keep their paths.
     #[serde(default)]
     pub to: Option<String>,
     /// Mode in octal, such as `"0644"`; by kind when left out.
     #[serde(default)]
-    pub mode: Option<String>,
+    pub mode: Option<FileMode>,
     /// Fewest files that must match; 1 unless `optional`.
     #[serde(default)]
     pub min: Option<u32>,
@@ -140,7 +164,7 @@ pub struct Artifact {
     pub optional: bool,
     /// Family it applies to; both when left out.
     #[serde(default)]
-    pub family: Option<super::Family>,
+    pub family: Option<Family>,
 }
 
 /// What the built image must hold.
@@ -148,11 +172,11 @@ pub struct Artifact {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Verify {
     /// Every module of the set, by name without suffix: all present, none besides.
-    pub modules: Vec<String>,
+    pub modules: Vec<ModuleName>,
     /// Modules loaded at boot (`modules-load.d`).
     #[serde(default)]
-    pub load: Vec<String>,
+    pub load: Vec<ModuleName>,
     /// Options of modules (`modprobe.d`), by module name.
     #[serde(default)]
-    pub options: BTreeMap<String, String>,
+    pub options: BTreeMap<ModuleName, String>,
 }

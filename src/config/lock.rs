@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Family;
-use crate::model::{KernelRelease, KmodSetName, PinnedReference, SourceDateEpoch, TierName};
+use crate::model::{KernelRelease, KmodSetName, PinnedReference, Sha256Hex, SourceDateEpoch, TierName};
 
 /// The lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +15,6 @@ pub struct Lock {
     /// Version of the lock format; this imgbuild reads and writes version 1.
     pub version: u32,
     /// Time of the newest input: the time written into every image built from this lock.
-    #[schemars(with = "u64")]
     pub source_date_epoch: SourceDateEpoch,
     /// Tier-1 images.
     #[serde(default)]
@@ -30,7 +29,7 @@ pub struct Lock {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LockedTier1 {
     /// SHA-256 of the definition this entry was resolved from, in canonical JSON: differs when the definition drifted.
-    pub definition: String,
+    pub definition: Sha256Hex,
     /// The kernel inside.
     pub kernel: KernelRelease,
     /// Where the image comes from.
@@ -39,12 +38,11 @@ pub struct LockedTier1 {
 
 /// Where a tier-1 image comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Tier1Source {
     /// An upstream image.
     Mirror {
         /// Requested and resolved reference.
-        #[schemars(with = "BTreeMap<String, String>")]
         image: PinnedReference,
         /// Its package manager.
         family: Family,
@@ -63,7 +61,7 @@ pub enum Tier1Source {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SetupRootLock {
     /// SHA-256 of the program.
-    pub sha256: String,
+    pub sha256: Sha256Hex,
 }
 
 /// A tier-2 image, resolved.
@@ -71,9 +69,9 @@ pub struct SetupRootLock {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LockedTier2 {
     /// SHA-256 of the definition this entry was resolved from, in canonical JSON.
-    pub definition: String,
+    pub definition: Sha256Hex,
     /// SHA-256 over the lock entry of the tier-1 image it was resolved against.
-    pub base: String,
+    pub base: Sha256Hex,
     /// The kernel decision.
     pub kernel: KernelLock,
     /// Builder stages by module set.
@@ -127,7 +125,7 @@ pub struct LockedPackage {
     /// Architecture in the package manager's spelling.
     pub architecture: String,
     /// SHA-256 of the package file.
-    pub sha256: String,
+    pub sha256: Sha256Hex,
     /// Size of the package file in bytes.
     pub size: u64,
     /// The archive it came from.

@@ -5,13 +5,24 @@
 //!
 //! May not run processes or use the network.
 
+mod builtin;
 mod definition;
+mod document;
+mod error;
 mod host;
 mod kmod;
+mod load;
 mod lock;
+mod names;
+mod rules;
+pub mod schema;
+pub mod secrets;
+mod shape;
 mod tier;
 
+pub use builtin::Builtin;
 pub use definition::{Definition, Project};
+pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, NameKind, Position};
 pub use host::{Directory, FileEntry, Group, Host, Link, Network, Units, User};
 pub use kmod::{AptBuild, Artifact, ArtifactKind, DnfBuild, KmodBuild, KmodSet, Verify};
 pub use lock::{

@@ -1,11 +1,12 @@
 //! `tiers/<name>/tier.toml`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ImageLocator, KernelRelease, KmodSetName, TierName};
+use crate::model::{ImageLocator, Karg, KernelRelease, KmodSetName, ModuleName, PackageName, RepositoryName, TierName};
 
 /// Package manager family of a distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +16,15 @@ pub enum Family {
     Apt,
     /// Fedora, CentOS and their derivatives: rpm packages, dnf.
     Dnf,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Apt => "apt",
+            Self::Dnf => "dnf",
+        })
+    }
 }
 
 /// A tier-1 image: the distribution.
@@ -37,6 +47,13 @@ pub struct Tier1 {
     /// Labels of the image.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+}
+
+impl Tier1 {
+    /// Package manager of the image; apt where neither source is given, which loading does not let through.
+    pub fn family(&self) -> Family {
+        self.mirror.as_ref().map_or(Family::Apt, |mirror| mirror.family)
+    }
 }
 
 /// An upstream image.
@@ -73,9 +90,9 @@ pub struct Bootstrap {
     #[serde(default)]
     pub keyring: Option<String>,
     /// The kernel package, such as `linux-image-cloud-amd64`.
-    pub kernel: String,
+    pub kernel: PackageName,
     /// All other packages wanted beyond the essential ones.
-    pub packages: Vec<String>,
+    pub packages: Vec<PackageName>,
     /// Path patterns left out at unpacking, as for dpkg's `path-exclude`.
     #[serde(default)]
     pub exclude: Vec<String>,
@@ -84,10 +101,10 @@ pub struct Bootstrap {
     pub include: Vec<String>,
     /// Kernel arguments for every host on this tier (`/usr/lib/bootc/kargs.d`).
     #[serde(default)]
-    pub kargs: Vec<String>,
+    pub kargs: Vec<Karg>,
     /// Kernel modules added to the initramfs.
     #[serde(default)]
-    pub initramfs_drivers: Vec<String>,
+    pub initramfs_drivers: Vec<ModuleName>,
 }
 
 impl Bootstrap {
@@ -114,10 +131,10 @@ pub struct Tier2 {
     pub modules: Vec<KmodSetName>,
     /// Packages installed into the final image.
     #[serde(default)]
-    pub packages: Vec<String>,
+    pub packages: Vec<PackageName>,
     /// Further package repositories, besides those tier 1 was made from.
     #[serde(default)]
-    pub repositories: BTreeMap<String, Repository>,
+    pub repositories: BTreeMap<RepositoryName, Repository>,
     /// How the kernel is chosen.
     #[serde(default)]
     pub kernel: KernelPolicy,
@@ -141,7 +158,7 @@ pub struct Repository {
     /// apt only: components.
     #[serde(default)]
     pub components: Vec<String>,
-    /// File with the signing key, relative to the tier's folder.
+    /// File with the signing key, relative to the tier's folder, or its `https://` address.
     #[serde(default)]
     pub key: Option<String>,
     /// Accept packages nobody signed. Needs no `key`.

@@ -146,13 +146,31 @@ impl JsonSchema for ImageLocator {
 }
 
 /// What was asked for and what it turned out to be; neither replaces the other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PinnedReference {
     /// As written in the definition.
     pub requested: ImageLocator,
     /// Digest of the image manifest for the definition's platform.
+    #[schemars(with = "DigestText")]
     pub resolved: Digest,
+}
+
+/// Stands for [`Digest`] in JSON schemas.
+struct DigestText;
+
+impl JsonSchema for DigestText {
+    fn schema_name() -> Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})$",
+            "description": "a digest, such as `sha256:…`",
+        })
+    }
 }
 
 #[cfg(test)]

@@ -9,14 +9,23 @@
 mod ident;
 mod image_ref;
 mod kernel;
+mod mode;
+mod net;
+mod path;
 mod size;
 mod time;
 
-pub use ident::{GroupName, HostName, IdentError, KmodSetName, TierName, UnitName, UserName};
+pub use ident::{
+    ConnectionName, GroupName, HostName, Hostname, IdentError, InterfacePattern, Karg, KmodSetName, ModuleName,
+    PackageName, RepositoryName, Sha256Hex, TierName, UnitName, UserName,
+};
 pub use image_ref::{ImageLocator, LocatorError, PinnedReference};
 pub use kernel::{KernelRelease, KernelReleaseError};
+pub use mode::{FileMode, FileModeError};
+pub use net::{IpPrefix, IpPrefixError, MacAddress, MacAddressError};
 pub use oci_spec::distribution::Reference;
 pub use oci_spec::image::Digest;
+pub use path::{AbsolutePath, AbsolutePathError};
 pub use size::ByteSize;
 pub use time::SourceDateEpoch;
 

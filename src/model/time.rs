@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Seconds since 1970-01-01T00:00:00Z that stand for "when this was made".
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Every time written into an image is this value or older, as the
 /// [reproducible-builds specification](https://reproducible-builds.org/specs/source-date-epoch/)
 /// asks. Never negative.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SourceDateEpoch(u64);
 

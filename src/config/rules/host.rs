@@ -1,0 +1,226 @@
+//! Rules of `hosts/<host>.toml`.
+
+use std::io;
+
+use crate::config::document::Node;
+use crate::config::error::{ConfigError, ConfigErrorKind, ConfigErrors, Finding};
+use crate::config::secrets;
+use crate::model::UserName;
+
+use super::{Seen, bad_value, exactly_one, relative, unique, word};
+
+/// Reads a file of the project.
+pub(in crate::config) type Sources<'a> = &'a (dyn Fn(&str) -> io::Result<Vec<u8>> + Sync);
+
+/// Checks a host; what is wrong in the files it takes its content from is reported as errors of those files.
+pub(in crate::config) fn host(root: Node<'_>, sources: Sources<'_>, findings: &mut Vec<Finding>) -> Vec<ConfigError> {
+    system(root, findings);
+    paths(root, findings);
+    accounts(root, findings);
+    units(root, findings);
+    for (_, _, node) in root.entries_of("network") {
+        network(node, findings);
+    }
+    contents(root, sources, findings)
+}
+
+fn system(root: Node<'_>, findings: &mut Vec<Finding>) {
+    unique(root, "kargs", "kernel argument", findings);
+    for key in ["timezone", "locale"] {
+        if let Some((text, node)) = root.text_of(key) {
+            word(text, node, findings);
+        }
+    }
+    if let Some((text, node)) = root.text_of("timezone").filter(|(text, _)| text.starts_with('/') || text.contains("..")) {
+        findings.push(bad_value(node, format!("`{text}` is not a time zone: use a name such as `Europe/Berlin`")));
+    }
+}
+
+/// A path is written once, as one kind of thing.
+fn paths(root: Node<'_>, findings: &mut Vec<Finding>) {
+    let mut seen = Seen::new("path");
+    for key in ["file", "directory", "link"] {
+        for node in root.items_of(key) {
+            if let Some((path, value)) = node.text_of("path") {
+                seen.note(path, value.span(), findings);
+            }
+        }
+    }
+    for key in ["file", "directory"] {
+        for node in root.items_of(key) {
+            owner(root, node, "owner", "users", "uid", findings);
+            owner(root, node, "group", "groups", "gid", findings);
+        }
+    }
+}
+
+/// An owner is a number, or a name that some file fixes to a number: here only this host's own names can be judged.
+fn owner(root: Node<'_>, entry: Node<'_>, key: &str, accounts: &str, id: &str, findings: &mut Vec<Finding>) {
+    let Some((text, node)) = entry.text_of(key) else { return };
+    if text.parse::<u32>().is_ok() {
+        return;
+    }
+    if let Err(error) = text.parse::<UserName>() {
+        findings.push(bad_value(node, format!("{error}; or give the number")));
+    } else if let Some((_, span, _)) =
+        root.entries_of(accounts).find(|(name, _, account)| *name == text && !account.has(id))
+    {
+        findings.push(
+            bad_value(node, format!("`{text}` has no fixed `{id}`, and a layer stores numbers"))
+                .also(span, format!("add `{id}` here"))
+                .help(format!("give `{text}` a `{id}`, or write the number")),
+        );
+    }
+}
+
+fn accounts(root: Node<'_>, findings: &mut Vec<Finding>) {
+    for (table, id) in [("users", "uid"), ("groups", "gid")] {
+        let mut seen = Seen::new(id);
+        for (_, _, account) in root.entries_of(table) {
+            if let Some(number) = account.get(id).filter(|node| node.integer().is_some()) {
+                seen.note(number.raw(), number.span(), findings);
+            }
+        }
+    }
+    for (_, _, user) in root.entries_of("users") {
+        unique(user, "groups", "group", findings);
+        for (text, node) in user.texts_of("ssh-keys") {
+            findings.extend(ssh_key(text).map(|found| at(node, found)));
+        }
+    }
+}
+
+/// What is wrong with a line of an `authorized_keys` file, if anything.
+fn ssh_key(line: &str) -> Option<ConfigErrorKind> {
+    if let Some(secret) = secrets::find(line.as_bytes()) {
+        return Some(ConfigErrorKind::Secret { kind: secret.kind });
+    }
+    // Options may stand in front (sshd(8), AUTHORIZED_KEYS FILE FORMAT); the key itself begins with its type's length.
+    let mut words = line.split_ascii_whitespace().skip_while(|word| !is_key_type(word));
+    let is_key = words.next().is_some() && words.next().is_some_and(|key| key.starts_with("AAAA"));
+    let reason = "not a line of authorized_keys: use a public key such as `ssh-ed25519 AAAA… name`";
+    (!is_key || line.contains('\n')).then(|| ConfigErrorKind::BadValue { reason: reason.to_owned() })
+}
+
+fn is_key_type(word: &str) -> bool {
+    ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|prefix| word.starts_with(prefix))
+}
+
+fn at(node: Node<'_>, kind: ConfigErrorKind) -> Finding {
+    let finding = Finding::at(node.span(), kind);
+    if matches!(finding.kind, ConfigErrorKind::Secret { .. }) { finding.help(SECRET_HELP) } else { finding }
+}
+
+const SECRET_HELP: &str =
+    "everyone who can pull the image could read it; hand secrets to the host when its disk is written";
+
+/// A unit has one state.
+fn units(root: Node<'_>, findings: &mut Vec<Finding>) {
+    let Some(units) = root.get("units") else { return };
+    let mut seen = Seen::new("unit");
+    for key in ["enable", "disable", "mask"] {
+        for (name, node) in units.texts_of(key) {
+            seen.note(name, node.span(), findings);
+        }
+    }
+}
+
+fn network(node: Node<'_>, findings: &mut Vec<Finding>) {
+    exactly_one(node, "interface", "mac", findings);
+    unique(node, "address", "address", findings);
+    unique(node, "gateway", "gateway", findings);
+    if let Some(mtu) = node.get("mtu").filter(|mtu| mtu.integer().is_some_and(|value| !(68..=65535).contains(&value))) {
+        // RFC 791 asks for 68 bytes at least; an IP packet has 65535 at most.
+        findings.push(bad_value(mtu, "an mtu is between 68 and 65535"));
+    }
+    let dhcp = node.get("dhcp").and_then(|dhcp| dhcp.boolean()).unwrap_or_default();
+    if node.has("gateway") && !node.has("address") && !dhcp {
+        let kind = ConfigErrorKind::MissingKey { key: "address".to_owned() };
+        findings.push(Finding::at(node.head(), kind).help("a gateway is reached from an address, static or by `dhcp`"));
+    }
+}
+
+/// Content comes from one place and holds no secret.
+fn contents(root: Node<'_>, sources: Sources<'_>, findings: &mut Vec<Finding>) -> Vec<ConfigError> {
+    let mut elsewhere = Vec::new();
+    for node in root.items_of("file") {
+        exactly_one(node, "content", "source", findings);
+        if let Some((text, content)) = node.text_of("content") {
+            findings.extend(inline_secret(text, content));
+        }
+        elsewhere.extend(referenced(node, "source", sources, findings));
+    }
+    for (_, _, user) in root.entries_of("users") {
+        elsewhere.extend(referenced(user, "ssh-keys-file", sources, findings));
+    }
+    elsewhere.extend(referenced(root, "containerfile", sources, findings));
+    elsewhere
+}
+
+/// A secret in the text of a definition, shown at its own line where the text is written as it is.
+fn inline_secret(text: &str, node: Node<'_>) -> Option<Finding> {
+    let decoded = secrets::find(text.as_bytes())?;
+    let span = match secrets::find(node.raw().as_bytes()) {
+        Some(raw) => node.span().start + raw.span.start..node.span().start + raw.span.end,
+        None => node.span(),
+    };
+    Some(Finding::at(span, ConfigErrorKind::Secret { kind: decoded.kind }).help(SECRET_HELP))
+}
+
+/// A file of the project that becomes part of the image.
+fn referenced(node: Node<'_>, key: &str, sources: Sources<'_>, findings: &mut Vec<Finding>) -> Option<ConfigError> {
+    let (path, value) = node.text_of(key)?;
+    let before = findings.len();
+    relative(path, value, findings);
+    if findings.len() > before {
+        return None;
+    }
+    let bytes = match sources(path) {
+        Ok(bytes) => bytes,
+        Err(source) => {
+            findings.push(Finding::at(value.span(), unreadable(path, source)).help("paths are relative to the project"));
+            return None;
+        }
+    };
+    let secret = secrets::find(&bytes)?;
+    let kind = ConfigErrorKind::Secret { kind: secret.kind };
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => {
+            let finding = Finding::at(secret.span, kind).help(SECRET_HELP);
+            ConfigErrors::of_file(path, Some(text), vec![finding]).pop()
+        }
+        Err(_) => {
+            findings.push(at(value, kind));
+            None
+        }
+    }
+}
+
+fn unreadable(path: &str, source: io::Error) -> ConfigErrorKind {
+    match source.kind() {
+        io::ErrorKind::NotFound => ConfigErrorKind::MissingFile { path: path.to_owned() },
+        _ => ConfigErrorKind::Unreadable { path: path.to_owned(), source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ssh_key;
+
+    #[test]
+    fn keys_are_public_ones() {
+        for (line, ok) in [
+            ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@example", true),
+            ("ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY= x", true),
+            ("restrict,command=\"/usr/bin/true\" ssh-rsa AAAAB3NzaC1yc2E= x", true),
+            ("sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5 x", true),
+            ("", false),
+            ("# comment", false),
+            ("ssh-ed25519", false),
+            ("me@example", false),
+            ("ssh-ed25519 AAAAC3\nssh-rsa AAAAB3", false),
+        ] {
+            assert_eq!(ssh_key(line).is_none(), ok, "{line:?}");
+        }
+    }
+}

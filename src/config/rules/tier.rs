@@ -1,0 +1,92 @@
+//! Rules of `tier.toml`.
+
+use crate::config::document::Node;
+use crate::config::error::{ConfigErrorKind, Finding};
+
+use super::{bad_value, exactly_one, not_both, relative, unique, url, word};
+
+pub(in crate::config) fn tier1(root: Node<'_>, findings: &mut Vec<Finding>) {
+    exactly_one(root, "mirror", "bootstrap", findings);
+    if let Some(node) = root.get("bootstrap") {
+        bootstrap(node, findings);
+    }
+}
+
+fn bootstrap(node: Node<'_>, findings: &mut Vec<Finding>) {
+    if let Some((text, suite)) = node.text_of("suite") {
+        word(text, suite, findings);
+    }
+    for (key, what) in [("updates", "suite"), ("components", "component")] {
+        node.texts_of(key).for_each(|(text, item)| word(text, item, findings));
+        unique(node, key, what, findings);
+    }
+    unique(node, "packages", "package", findings);
+    unique(node, "initramfs-drivers", "driver", findings);
+    for key in ["mirror", "security-mirror"] {
+        if let Some((text, value)) = node.text_of(key) {
+            url(text, value, findings);
+        }
+    }
+    for key in ["exclude", "include"] {
+        node.texts_of(key).for_each(|(text, item)| absolute_pattern(text, item, findings));
+    }
+    security_mirror(node, findings);
+}
+
+/// A `*-security` suite lives in an archive of its own, which the main one's address does not tell.
+fn security_mirror(node: Node<'_>, findings: &mut Vec<Finding>) {
+    let needed = node.texts_of("updates").find(|(suite, _)| suite.ends_with("-security"));
+    match (node.has("mirror"), node.has("security-mirror"), needed) {
+        (true, false, Some((suite, item))) => findings.push(
+            Finding::at(item.span(), ConfigErrorKind::MissingKey { key: "security-mirror".to_owned() })
+                .label(format!("`{suite}` is not in the archive `mirror` names"))
+                .help("add `security-mirror` beside `mirror`"),
+        ),
+        (false, true, _) => findings.push(
+            Finding::at(node.head(), ConfigErrorKind::MissingKey { key: "mirror".to_owned() })
+                .help("`security-mirror` is used together with `mirror` only"),
+        ),
+        _ => {}
+    }
+}
+
+fn absolute_pattern(text: &str, node: Node<'_>, findings: &mut Vec<Finding>) {
+    if !text.starts_with('/') {
+        findings.push(bad_value(node, format!("`{text}` is not an absolute pattern: begin with `/`")));
+    }
+}
+
+pub(in crate::config) fn tier2(root: Node<'_>, findings: &mut Vec<Finding>) {
+    unique(root, "modules", "module set", findings);
+    unique(root, "packages", "package", findings);
+    for (_, _, node) in root.entries_of("repositories") {
+        repository(node, findings);
+    }
+    if let Some(signing) = root.get("signing") {
+        for key in ["key", "certificate"] {
+            if let Some((text, node)) = signing.text_of(key) {
+                relative(text, node, findings);
+            }
+        }
+    }
+}
+
+fn repository(node: Node<'_>, findings: &mut Vec<Finding>) {
+    let address = node.text_of("url");
+    let machine = address.is_some_and(|(text, _)| text == "machine");
+    if let Some((text, value)) = address.filter(|_| !machine) {
+        url(text, value, findings);
+    }
+    if let Some((text, suite)) = node.text_of("suite") {
+        word(text, suite, findings);
+    }
+    node.texts_of("components").for_each(|(text, item)| word(text, item, findings));
+    let unsigned = node.get("unsigned").and_then(|value| value.boolean()).unwrap_or_default();
+    if unsigned {
+        not_both(node, "key", "unsigned", findings);
+    } else if !node.has("key") && !machine {
+        let kind = ConfigErrorKind::NeitherOf { first: "key", second: "unsigned" };
+        let help = "give the `key` its packages are signed with; `unsigned = true` accepts packages from anyone";
+        findings.push(Finding::at(node.head(), kind).help(help));
+    }
+}
