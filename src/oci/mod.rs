@@ -2,6 +2,7 @@
 //!
 //! Owns the one layer reader and the one merged tree of the program. May not run processes.
 
+pub mod copy;
 mod hash;
 pub mod registry;
 mod source;

@@ -4,7 +4,7 @@
 //! whole before its size can be judged, drop the media type and `Retry-After`
 //! that came with it, and choose their own name resolver.
 //!
-//! What comes back is not verified beyond the manifest's own digest; [`copy`](crate::oci) does that.
+//! What comes back is not verified beyond the manifest's own digest; [`copy`](crate::oci::copy) does that.
 //! Logins come in resolved ([`auth`] reads the files that hold them).
 
 pub mod auth;
