@@ -2,6 +2,9 @@
 //!
 //! Owns the one layer reader and the one merged tree of the program. May not run processes.
 
+pub mod copy;
+mod hash;
+pub mod registry;
 mod source;
 
-pub use source::{ImageSource, RawManifest};
+pub use source::{ImageSource, MANIFEST_LIMIT, RawManifest};

@@ -4,12 +4,16 @@ use std::io::Read;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
+/// The most bytes a manifest, index or configuration may have (4 MiB, as registries and other tools have it);
+/// sources stop reading there.
+pub const MANIFEST_LIMIT: usize = 4 << 20;
+
 /// A manifest or index exactly as the source has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawManifest {
     /// The bytes; their SHA-256 is the digest.
     pub bytes: Vec<u8>,
-    /// Media type the source states for them.
+    /// Media type the source states for them; `application/octet-stream` when it states none.
     pub media_type: MediaType,
     /// Digest of `bytes`, computed here and compared with whatever the source claimed.
     pub digest: Digest,

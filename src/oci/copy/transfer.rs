@@ -1,0 +1,203 @@
+//! The content of one image on its way: configuration and layers.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+
+use super::blob::{self, Halt, Tee};
+use super::error::{BoxError, CopyError};
+use super::{BlobSink, BlobWriter as _, CopiedLayer, Copier, Resolved, platform};
+use crate::model::{ByteSize, DiffId};
+use crate::oci::hash;
+use crate::oci::source::{ImageSource, MANIFEST_LIMIT};
+use crate::sys::Step;
+
+/// One copy under way.
+pub(super) struct Transfer<'a, S, K> {
+    pub(super) copier: &'a Copier<'a>,
+    pub(super) source: &'a S,
+    pub(super) sink: &'a K,
+    pub(super) halt: &'a Halt<'a>,
+    /// The sink has this very manifest, so it holds nothing that was not checked against it.
+    pub(super) known: bool,
+}
+
+impl<S: ImageSource + Sync, K: BlobSink> Transfer<'_, S, K> {
+    /// Brings the configuration in and parses it.
+    pub(super) fn config(&self, resolved: &Resolved) -> Result<(ImageConfiguration, bool), CopyError> {
+        let blob = resolved.manifest.config();
+        let digest = || Box::new(blob.digest().clone());
+        let limit = ByteSize(MANIFEST_LIMIT as u64);
+        if blob.size() > limit.0 {
+            return Err(CopyError::ConfigSize { digest: digest(), size: ByteSize(blob.size()), limit });
+        }
+        let (bytes, fetched) = self.pass(blob, "configuration", |tee| tee.read_whole())?;
+        let parsed: ImageConfiguration = serde_json::from_slice(&bytes)
+            .map_err(|error| CopyError::Config { digest: digest(), source: error.into() })?;
+        if !platform::is_for(&self.copier.platform, parsed.os(), parsed.architecture()) {
+            return Err(CopyError::Platform {
+                digest: resolved.descriptor.digest().clone().into(),
+                wanted: platform::describe(&self.copier.platform),
+                found: platform::name(parsed.os(), parsed.architecture(), None),
+            });
+        }
+        Ok((parsed, fetched))
+    }
+
+    /// Brings the layers in, several at a time and each blob once.
+    pub(super) fn layers(&self, layers: Vec<(Descriptor, DiffId)>) -> Result<Vec<CopiedLayer>, CopyError> {
+        let mut distinct: BTreeMap<String, &(Descriptor, DiffId)> = BTreeMap::new();
+        for layer in &layers {
+            let (first, diff_id) = distinct.entry(layer.0.digest().to_string()).or_insert(layer);
+            if *diff_id != layer.1 {
+                return Err(diff_id_error(first, &layer.1, diff_id));
+            }
+            if first.size() != layer.0.size() {
+                let (expected, found) = (layer.0.size(), first.size());
+                return Err(CopyError::BlobSize { digest: layer.0.digest().clone().into(), expected, found });
+            }
+        }
+        // In the order of the layers, as far as several at a time have one.
+        let mut queue: Vec<_> = distinct.values().copied().collect();
+        queue.sort_by_key(|wanted| layers.iter().position(|layer| layer.0.digest() == wanted.0.digest()));
+        let fetched: BTreeMap<String, bool> = self.in_parallel(&queue)?.into_iter().collect();
+        let copied = |(descriptor, diff_id): (Descriptor, DiffId)| {
+            let fetched = fetched.get(&descriptor.digest().to_string()).copied().unwrap_or_default();
+            CopiedLayer { descriptor, diff_id, fetched }
+        };
+        Ok(layers.into_iter().map(copied).collect())
+    }
+
+    fn in_parallel(&self, queue: &[&(Descriptor, DiffId)]) -> Result<Vec<(String, bool)>, CopyError> {
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Vec<(String, bool)>, CopyError> {
+            let mut done = Vec::new();
+            while let Some((layer, diff_id)) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let fetched = self.layer(layer, diff_id).inspect_err(|_| {
+                    self.halt.failed.store(true, Ordering::Relaxed);
+                })?;
+                done.push((layer.digest().to_string(), fetched));
+            }
+            Ok(done)
+        };
+        let workers = self.copier.jobs.get().min(queue.len());
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().map(join).collect()
+        });
+        first_cause(results)
+    }
+
+    /// Brings one layer in; tells whether it was fetched.
+    fn layer(&self, layer: &Descriptor, expected: &DiffId) -> Result<bool, CopyError> {
+        let unknown = || CopyError::LayerMediaType {
+            digest: layer.digest().clone().into(),
+            media_type: layer.media_type().to_string(),
+        };
+        let compression = blob::compression(layer.media_type()).ok_or_else(unknown)?;
+        let here = has(self.sink, layer)?;
+        if here && (self.known || !self.copier.check_diff_ids) {
+            return Ok(false);
+        }
+        let limit = self.copier.inflated_limit;
+        let check = |tee: Tee<'_>| {
+            if !self.copier.check_diff_ids {
+                return tee.read_through();
+            }
+            let found = tee.read_layer(compression, limit)?;
+            if found == *expected { Ok(()) } else { Err(diff_id_error(layer, expected, &found)) }
+        };
+        self.pass(layer, "layer", check).map(|((), fetched)| fetched)
+    }
+
+    /// Passes one blob through `read`: from the sink if it is there, else from the source into it.
+    fn pass<T>(
+        &self,
+        blob: &Descriptor,
+        what: &str,
+        read: impl FnOnce(Tee<'_>) -> Result<T, CopyError>,
+    ) -> Result<(T, bool), CopyError> {
+        self.halt.check()?;
+        if !hash::is_sha256(blob.digest()) {
+            return Err(CopyError::Algorithm { digest: blob.digest().clone().into() });
+        }
+        let name = format!("{what} {}", blob.digest());
+        if has(self.sink, blob)? {
+            let input = self.sink.open(blob).map_err(|error| sink_error(name.clone(), error))?;
+            let step = self.step(format!("check {}", short(&name)), blob);
+            let value = read(Tee::new(blob, input, None, self.halt, &step))?;
+            step.finish("");
+            return Ok((value, false));
+        }
+        let step = self.step(format!("fetch {}", short(&name)), blob);
+        let input = self.source.blob(blob).map_err(|error| source_error(name.clone(), error))?;
+        let mut writer = self.sink.writer(blob).map_err(|error| sink_error(name.clone(), error))?;
+        let output: &mut dyn Write = &mut writer;
+        let value = read(Tee::new(blob, input, Some(output), self.halt, &step))?;
+        writer.commit().map_err(|error| sink_error(name, error))?;
+        step.finish("");
+        Ok((value, true))
+    }
+
+    fn step(&self, label: String, blob: &Descriptor) -> Step {
+        Step::start_bytes(&self.copier.progress, label, blob.size())
+    }
+}
+
+/// Layers with the diff IDs their configuration lists.
+pub(super) fn pair_layers(
+    manifest: &ImageManifest,
+    configuration: &ImageConfiguration,
+) -> Result<Vec<(Descriptor, DiffId)>, CopyError> {
+    let (layers, diff_ids) = (manifest.layers(), configuration.rootfs().diff_ids());
+    let digest = || Box::new(manifest.config().digest().clone());
+    if layers.len() != diff_ids.len() {
+        return Err(CopyError::LayerCount { digest: digest(), layers: layers.len(), diff_ids: diff_ids.len() });
+    }
+    let parsed = diff_ids.iter().map(|text| text.parse().map(DiffId));
+    let parsed = parsed.collect::<Result<Vec<_>, _>>();
+    let parsed = parsed.map_err(|error| CopyError::Config { digest: digest(), source: error.into() })?;
+    Ok(layers.iter().cloned().zip(parsed).collect())
+}
+
+fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// All results, or the failure that made the others stop.
+fn first_cause<T>(results: Vec<Result<Vec<T>, CopyError>>) -> Result<Vec<T>, CopyError> {
+    let mut all = Vec::new();
+    let mut stopped = None;
+    for result in results {
+        match result {
+            Ok(done) => all.extend(done),
+            Err(CopyError::Interrupted) => stopped = Some(CopyError::Interrupted),
+            Err(cause) => return Err(cause),
+        }
+    }
+    stopped.map_or(Ok(all), Err)
+}
+
+pub(super) fn has<K: BlobSink>(sink: &K, descriptor: &Descriptor) -> Result<bool, CopyError> {
+    sink.has(descriptor).map_err(|error| sink_error(descriptor.digest().to_string(), error))
+}
+
+pub(super) fn sink_error(what: String, error: impl Into<BoxError>) -> CopyError {
+    CopyError::Sink { what, source: error.into() }
+}
+
+pub(super) fn source_error(what: String, error: impl Into<BoxError>) -> CopyError {
+    CopyError::Source { what, source: error.into() }
+}
+
+fn diff_id_error(layer: &Descriptor, expected: &DiffId, found: &DiffId) -> CopyError {
+    let (expected, found) = (expected.clone().into(), found.clone().into());
+    CopyError::DiffId { digest: layer.digest().clone().into(), expected, found }
+}
+
+/// A label short enough for one line: the kind of blob and the first digits.
+fn short(name: &str) -> &str {
+    name.find("sha256:").and_then(|start| name.get(..start + 19)).unwrap_or(name)
+}
