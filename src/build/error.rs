@@ -5,7 +5,15 @@ use std::io;
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use super::audit::AuditError;
+use super::preflight::MissingError;
+use super::project::DriftError;
+use crate::config::{ConfigErrors, Family, LockError as LockFileError};
+use crate::kernel::{NoKernel, UniverseError};
+use crate::model::{ByteSize, KmodSetName, TierName};
+use crate::oci::{LayerError, LayoutError};
+use crate::plan::host::HostError;
 use crate::sys::{CmdError, Interrupted, LockError};
+use crate::tool;
 
 /// A build that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -19,17 +27,77 @@ pub enum BuildError {
     )]
     ForeignStore { path: Utf8PathBuf, owner: u32, user: u32 },
     #[error(
-        "no space left in `{path}`: {free} free; free some space (`imgbuild gc` lists what the store could give back) or put the store elsewhere with --store"
+        "no space left in `{path}` ({free} free): make room (`imgbuild gc` removes what nothing needs) or put the store elsewhere with --store"
     )]
-    NoSpace { path: Utf8PathBuf, free: crate::model::ByteSize },
+    NoSpace { path: Utf8PathBuf, free: ByteSize },
+    #[error("{step}: {problem}")]
+    Problem { step: String, problem: tool::Problem, source: CmdError },
     #[error("{step}")]
     Command { step: String, source: CmdError },
+    #[error(transparent)]
+    Missing(#[from] MissingError),
+    #[error(transparent)]
+    Drift(#[from] DriftError),
+    #[error(transparent)]
+    Definition(#[from] ConfigErrors),
+    #[error(transparent)]
+    LockFile(#[from] LockFileError),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error("no kernel for `tier2/{tier}`")]
+    Kernel { tier: TierName, source: Box<NoKernel> },
+    #[error(transparent)]
+    Universe(#[from] UniverseError),
+    #[error("`tier1/{tier}`: package `{package}` brings {}; name a package that brings exactly one", some(found))]
+    KernelsInDefinition { tier: TierName, package: String, found: Vec<String> },
+    #[error(
+        "`tier2/{tier}`: module set `{set}` cannot be built with {family}: its kmod.toml has no [build.{family}]"
+    )]
+    FamilyNotSupported { tier: TierName, set: KmodSetName, family: Family },
+    #[error("package `{package}`: no address is known for its archive ({archive})")]
+    UnknownArchive { package: String, archive: String },
+    #[error("package {package}: expected SHA-256 {expected}, found {found}")]
+    PackageDigest { package: String, expected: String, found: String },
+    #[error("package `{package}`: its description cannot be read")]
+    Control { package: String, source: tool::dpkg::StanzaError },
+    #[error("package `{package}`: its description is empty")]
+    EmptyControl { package: String },
+    #[error("the package database of the image below cannot be read")]
+    Status(#[source] tool::dpkg::StanzaError),
+    #[error("apt printed something unexpected")]
+    AptOutput(#[source] tool::apt::ParseError),
+    #[error(transparent)]
+    AptConfig(#[from] tool::apt::ConfigError),
+    #[error("this machine has no Debian mirror configured; give `mirror` in [bootstrap], or run on a Debian machine")]
+    NoMachineMirror,
+    #[error(
+        "the program composefs-setup-root is not here (looked in {}); `ci/setup-root` of imgbuild's repository builds it, --setup-root names it",
+        looked.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")
+    )]
+    NoSetupRoot { looked: Vec<Utf8PathBuf> },
+    #[error(
+        "the program composefs-setup-root at `{path}` is not the locked one: expected SHA-256 {expected}, found {found}; run `imgbuild lock --update`, or name the locked one with --setup-root"
+    )]
+    SetupRootDrift { path: Utf8PathBuf, expected: String, found: String },
+    #[error("`{image}`: {what}")]
+    Layout { image: String, what: &'static str, source: LayoutError },
+    #[error("`{image}`: reading its layers")]
+    Layer { image: String, source: LayerError },
+    #[error("`{image}` is not in the store; `imgbuild images` lists what is")]
+    NoSuchImage { image: String },
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+fn some(found: &[String]) -> String {
+    match found {
+        [] => "no kernel".to_owned(),
+        several => format!("{} kernels ({})", several.len(), several.join(", ")),
+    }
 }
 
 /// Adds the path and what was being done to an I/O error.
@@ -42,4 +110,19 @@ pub(super) fn io(action: &'static str, path: impl Into<Utf8PathBuf>) -> impl FnO
 pub(super) fn command(step: impl Into<String>) -> impl FnOnce(CmdError) -> BuildError {
     let step = step.into();
     move |source| BuildError::Command { step, source }
+}
+
+/// Adds the step to a failed command, and what its output tells where one of `diagnoses` recognises it.
+pub(super) fn diagnosed(
+    step: impl Into<String>,
+    diagnoses: &'static [fn(&[String]) -> Option<tool::Problem>],
+) -> impl FnOnce(CmdError) -> BuildError {
+    let step = step.into();
+    move |source| {
+        let CmdError::Failed { tail, .. } = &source else { return BuildError::Command { step, source } };
+        match diagnoses.iter().find_map(|diagnose| diagnose(tail)) {
+            Some(problem) => BuildError::Problem { step, problem, source },
+            None => BuildError::Command { step, source },
+        }
+    }
 }
