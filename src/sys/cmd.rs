@@ -164,6 +164,17 @@ impl Cmd {
         self
     }
 
+    /// Makes another program run this command: its name and arguments go in front.
+    ///
+    /// Environment, folder and secrets stay; the package named is then the outer program's.
+    #[must_use]
+    pub fn wrapped_in<S: Into<String>>(mut self, program: &str, args: impl IntoIterator<Item = S>) -> Self {
+        let inner = std::mem::replace(&mut self.program, program.to_owned());
+        let own = std::mem::take(&mut self.args);
+        self.args = args.into_iter().map(Into::into).chain([inner]).chain(own).collect();
+        self
+    }
+
     /// The program's name.
     pub fn program(&self) -> &str {
         &self.program
@@ -448,6 +459,12 @@ mod tests {
     fn prints_a_line_that_can_be_pasted() {
         let cmd = Cmd::new("buildah").env("TMPDIR", "/a b").opt("--root", "it's").redact("s3cret").arg("x=s3cret");
         assert_eq!(cmd.to_string(), r#"TMPDIR='/a b' buildah --root "it's" 'x=***'"#);
+    }
+
+    #[test]
+    fn a_wrapped_command_keeps_its_environment() {
+        let cmd = Cmd::new("buildah").env("A", "1").arg("build").wrapped_in("unshare", ["--net", "--"]);
+        assert_eq!(cmd.to_string(), "A=1 unshare --net -- buildah build");
     }
 
     #[test]

@@ -1,3 +1,18 @@
 //! External programs, one file each: a binding builds a `Cmd`, a pure parser reads its output.
 //!
-//! Bindings may not see each other, and nothing here prints.
+//! Bindings may not see each other, and nothing here prints. What they share
+//! is vocabulary: [`Problem`], a known way to fail, [`ToolVersion`], and the
+//! format [`deb822`].
+
+pub mod apt;
+pub mod buildah;
+pub mod deb822;
+pub mod dpkg;
+pub mod mmdebstrap;
+mod percent;
+mod problem;
+pub mod unshare;
+mod version;
+
+pub use problem::Problem;
+pub use version::{TooOld, ToolVersion, VersionError};
