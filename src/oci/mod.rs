@@ -2,6 +2,18 @@
 //!
 //! Owns the one layer reader and the one merged tree of the program. May not run processes.
 
+mod builder;
+mod digest;
+mod file_range;
+pub mod image;
+pub mod layer;
+pub mod layout;
 mod source;
+pub mod tree;
 
+pub use builder::{BASE_DIGEST, BASE_NAME, ImageBuilder};
+pub use digest::{Hasher, HashingWriter, VerifiedReader, VerifyError, sha256, verify_error};
+pub use image::{Image, ImageError, Layer};
+pub use layout::{Layout, LayoutError};
 pub use source::{ImageSource, RawManifest};
+pub use tree::{ImageTree, LayerSource};
