@@ -2,9 +2,22 @@
 //!
 //! Owns the one layer reader and the one merged tree of the program. May not run processes.
 
+mod builder;
 pub mod copy;
+mod digest;
+mod file_range;
 mod hash;
+pub mod image;
+pub mod layer;
+pub mod layout;
 pub mod registry;
 mod source;
+pub mod tree;
 
+pub use builder::{BASE_DIGEST, BASE_NAME, ImageBuilder};
+pub use digest::{Hasher, HashingWriter, VerifiedReader, VerifyError, sha256, verify_error};
+pub use image::{Image, ImageError, Layer};
+pub use layer::LayerError;
+pub use layout::{Layout, LayoutError};
 pub use source::{ImageSource, MANIFEST_LIMIT, RawManifest};
+pub use tree::{ImageTree, LayerSource};

@@ -1,0 +1,168 @@
+//! What nothing in a layout refers to any more.
+
+use std::collections::BTreeSet;
+
+use oci_spec::image::{Descriptor, ImageManifest};
+use serde_json::Value;
+
+use super::Layout;
+use super::error::LayoutError;
+use super::index;
+use super::json::DocumentKind;
+use crate::model::ByteSize;
+
+/// Whether [`Layout::sweep`] deletes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepMode {
+    /// Only say what would be deleted.
+    Report,
+    /// Delete it.
+    Delete,
+}
+
+/// What was, or would be, deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Garbage {
+    /// Digests of blobs with their sizes, sorted by digest.
+    pub blobs: Vec<(String, ByteSize)>,
+    /// Unnamed index entries whose subject is gone: signatures and SBOMs of images that were removed.
+    pub referrers: Vec<Descriptor>,
+}
+
+impl Garbage {
+    /// Bytes that the blobs take.
+    pub fn size(&self) -> ByteSize {
+        self.blobs.iter().map(|(_, size)| *size).sum()
+    }
+}
+
+/// Digests in use, as text because `Digest` has no order, and the index entries that keep them.
+#[derive(Debug, Default)]
+struct Reachable {
+    digests: BTreeSet<String>,
+    dangling: Vec<Descriptor>,
+}
+
+impl Layout {
+    /// Digests of all blobs that a name, or an unnamed entry of the index, leads to.
+    ///
+    /// An unnamed entry with a subject counts only while its subject is reachable.
+    ///
+    /// # Errors
+    /// When any manifest on the way is missing, malformed or of the wrong digest: nothing may be deleted then.
+    pub fn reachable_blobs(&self) -> Result<BTreeSet<String>, LayoutError> {
+        Ok(self.reach()?.digests)
+    }
+
+    /// Deletes, or reports, what is neither reachable nor in `keep` (digests as text).
+    ///
+    /// Must run under an exclusive lock: a blob that another process has written
+    /// and not yet named looks like garbage.
+    ///
+    /// # Errors
+    /// As [`Layout::reachable_blobs`], and when deleting fails.
+    pub fn sweep(&self, keep: &BTreeSet<String>, mode: SweepMode) -> Result<Garbage, LayoutError> {
+        let reachable = self.reach()?;
+        let blobs = self.unreferenced(&reachable.digests, keep)?;
+        let garbage = Garbage { blobs, referrers: reachable.dangling };
+        if mode == SweepMode::Report {
+            return Ok(garbage);
+        }
+        // The index first: it must never name a blob that is gone.
+        if !garbage.referrers.is_empty() {
+            self.edit_index(|manifests| manifests.retain(|entry| !garbage.referrers.contains(entry)))?;
+        }
+        for (digest, _) in &garbage.blobs {
+            let name = digest.trim_start_matches("sha256:");
+            self.blobs.remove_file(name).map_err(|source| LayoutError::Io {
+                what: "deleting",
+                name: name.to_owned(),
+                source,
+            })?;
+        }
+        Ok(garbage)
+    }
+
+    fn unreferenced(
+        &self,
+        reachable: &BTreeSet<String>,
+        keep: &BTreeSet<String>,
+    ) -> Result<Vec<(String, ByteSize)>, LayoutError> {
+        let failed = |source| LayoutError::Io { what: "listing blobs", name: super::BLOBS.to_owned(), source };
+        let mut blobs = Vec::new();
+        for entry in self.blobs.entries().map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let digest = format!("sha256:{}", entry.file_name().map_err(failed)?);
+            // Anything that is not called like a blob is not ours to delete.
+            let is_blob = oci_spec::image::Digest::try_from(digest.as_str()).is_ok();
+            if is_blob && !reachable.contains(&digest) && !keep.contains(&digest) {
+                blobs.push((digest, ByteSize(entry.metadata().map_err(failed)?.len())));
+            }
+        }
+        blobs.sort();
+        Ok(blobs)
+    }
+
+    fn reach(&self) -> Result<Reachable, LayoutError> {
+        let mut reachable = Reachable::default();
+        let mut referrers = Vec::new();
+        for entry in self.index()?.manifests() {
+            match self.subject(entry)? {
+                Some(subject) if index::ref_name(entry).is_none() => referrers.push((subject, entry.clone())),
+                _ => self.mark(entry, &mut reachable.digests)?,
+            }
+        }
+        // A referrer may itself be referred to: go on until nothing is added.
+        loop {
+            let (live, waiting): (Vec<_>, Vec<_>) =
+                referrers.into_iter().partition(|(subject, _)| reachable.digests.contains(subject));
+            referrers = waiting;
+            if live.is_empty() {
+                break;
+            }
+            for (_, entry) in live {
+                self.mark(&entry, &mut reachable.digests)?;
+            }
+        }
+        reachable.dangling = referrers.into_iter().map(|(_, entry)| entry).collect();
+        Ok(reachable)
+    }
+
+    /// The digest a manifest or index names as its subject.
+    fn subject(&self, entry: &Descriptor) -> Result<Option<String>, LayoutError> {
+        let Some(kind) = DocumentKind::of_media_type(entry.media_type()) else { return Ok(None) };
+        let document: Value =
+            serde_json::from_slice(&self.read_document(entry)?).map_err(|source| LayoutError::Json { kind, source })?;
+        Ok(document.pointer("/subject/digest").and_then(Value::as_str).map(str::to_owned))
+    }
+
+    fn mark(&self, entry: &Descriptor, digests: &mut BTreeSet<String>) -> Result<(), LayoutError> {
+        let mut pending = vec![entry.clone()];
+        while let Some(entry) = pending.pop() {
+            if !digests.insert(entry.digest().to_string()) {
+                continue;
+            }
+            match DocumentKind::of_media_type(entry.media_type()) {
+                Some(DocumentKind::Index) => self.mark_children(&entry, &mut pending)?,
+                Some(_) => mark_manifest(&self.read_manifest(&entry)?, digests),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Platforms that were not copied are allowed to be missing from an index.
+    fn mark_children(&self, entry: &Descriptor, pending: &mut Vec<Descriptor>) -> Result<(), LayoutError> {
+        for child in self.read_index(entry)?.manifests() {
+            if self.has_blob(child.digest())? {
+                pending.push(child.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mark_manifest(manifest: &ImageManifest, digests: &mut BTreeSet<String>) {
+    digests.insert(manifest.config().digest().to_string());
+    digests.extend(manifest.layers().iter().map(|layer| layer.digest().to_string()));
+}

@@ -1,0 +1,113 @@
+//! The layout's `index.json` and the small files around it.
+
+use std::io::Read;
+
+use cap_std::fs::PermissionsExt;
+use cap_std::fs_utf8::Dir;
+use cap_std_ext::cap_tempfile::TempFile;
+use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
+
+use super::error::LayoutError;
+use super::json::{canonical_json, parse_index};
+use super::{INDEX, MANIFEST_LIMIT, REF_NAME};
+
+pub(super) fn empty() -> ImageIndex {
+    ImageIndexBuilder::default()
+        .schema_version(2u32)
+        .media_type(MediaType::ImageIndex)
+        .manifests(Vec::new())
+        .build()
+        .expect("all required fields are set")
+}
+
+pub(super) fn read(dir: &Dir) -> Result<ImageIndex, LayoutError> {
+    let bytes = read_capped(dir, INDEX)?.ok_or(LayoutError::NotALayout)?;
+    parse_index(&bytes, &MediaType::ImageIndex)
+}
+
+pub(super) fn write(dir: &Dir, index: &ImageIndex) -> Result<(), LayoutError> {
+    replace(dir, INDEX, &canonical_json(index)?)
+}
+
+/// A file of at most [`MANIFEST_LIMIT`] bytes; `None` when there is none.
+pub(super) fn read_capped(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>, LayoutError> {
+    let failed = |source| LayoutError::Io { what: "reading", name: name.to_owned(), source };
+    let file = match dir.open(name) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let size = bytes.len() as u64;
+    if size > MANIFEST_LIMIT {
+        return Err(LayoutError::TooLarge { name: name.to_owned(), size, limit: MANIFEST_LIMIT });
+    }
+    Ok(Some(bytes))
+}
+
+/// Puts `bytes` under `name`: complete or not at all, also after a power cut.
+pub(super) fn replace(dir: &Dir, name: &str, bytes: &[u8]) -> Result<(), LayoutError> {
+    let write = || {
+        let mut temp = TempFile::new(dir.as_cap_std())?;
+        std::io::Write::write_all(&mut temp, bytes)?;
+        temp.as_file_mut().set_permissions(cap_std::fs::Permissions::from_mode(0o644))?;
+        temp.as_file().sync_all()?;
+        temp.replace(name)?;
+        sync_dir(dir)
+    };
+    write().map_err(|source| LayoutError::Io { what: "writing", name: name.to_owned(), source })
+}
+
+/// Makes renames in `dir` durable. Capability folders are `O_PATH`, which cannot be synced, hence the second open.
+pub(super) fn sync_dir(dir: &Dir) -> std::io::Result<()> {
+    dir.open(".")?.sync_all()
+}
+
+pub(super) fn ref_name(descriptor: &Descriptor) -> Option<&str> {
+    descriptor.annotations().as_ref()?.get(REF_NAME).map(String::as_str)
+}
+
+/// The grammar of `org.opencontainers.image.ref.name` (image specification, `annotations.md`): letters and digits,
+/// joined by single separators, `--` or `/`.
+pub(super) fn check_name(name: &str) -> Result<(), LayoutError> {
+    let alnum = |c: char| c.is_ascii_alphanumeric();
+    let separator = |c: char| matches!(c, '-' | '.' | '_' | ':' | '@' | '+' | '/');
+    // The specification allows `--` as the only doubled separator.
+    let doubled = name
+        .as_bytes()
+        .windows(2)
+        .any(|pair| separator(char::from(pair[0])) && separator(char::from(pair[1])) && pair != b"--");
+    let valid = (1..=255).contains(&name.len())
+        && name.chars().all(|c| alnum(c) || separator(c))
+        && name.starts_with(alnum)
+        && name.ends_with(alnum)
+        && !doubled;
+    if valid { Ok(()) } else { Err(LayoutError::Name { name: name.to_owned() }) }
+}
+
+pub(super) fn put_named(manifests: &mut Vec<Descriptor>, name: &str, mut descriptor: Descriptor) {
+    manifests.retain(|other| ref_name(other) != Some(name));
+    let mut annotations = descriptor.annotations().clone().unwrap_or_default();
+    annotations.insert(REF_NAME.to_owned(), name.to_owned());
+    descriptor.set_annotations(Some(annotations));
+    manifests.push(descriptor);
+}
+
+pub(super) fn put_unnamed(manifests: &mut Vec<Descriptor>, mut descriptor: Descriptor) {
+    if let Some(annotations) = descriptor.annotations() {
+        let mut annotations = annotations.clone();
+        annotations.remove(REF_NAME);
+        descriptor.set_annotations(Some(annotations).filter(|map| !map.is_empty()));
+    }
+    manifests.retain(|other| ref_name(other).is_some() || other.digest() != descriptor.digest());
+    manifests.push(descriptor);
+}
+
+/// By name, then by digest, the unnamed last: the index does not depend on the order things were made in.
+pub(super) fn sort(manifests: &mut [Descriptor]) {
+    manifests.sort_by_cached_key(|descriptor| {
+        let name = ref_name(descriptor).map(str::to_owned);
+        (name.is_none(), name, descriptor.digest().to_string())
+    });
+}
