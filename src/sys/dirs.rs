@@ -65,3 +65,25 @@ pub fn sync(dir: &Dir) -> io::Result<()> {
     )?;
     rustix::fs::fsync(&file).map_err(Into::into)
 }
+
+/// Opens a file named by a path that imgbuild itself made, for reading.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_file(path: &Utf8Path) -> io::Result<std::fs::File> {
+    let (folder, name) = (path.parent().unwrap_or(Utf8Path::new(".")), path.file_name().unwrap_or_default());
+    Ok(open(folder)?.open(name)?.into_std())
+}
+
+/// Writes a file below `dir`, its folders included, with exactly this mode whatever the umask.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_with_mode(dir: &Dir, path: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+    use cap_std::fs::PermissionsExt as _;
+    if let Some((folder, _)) = path.rsplit_once('/') {
+        dir.create_dir_all(folder)?;
+    }
+    dir.write(path, bytes)?;
+    dir.set_permissions(path, cap_std::fs::Permissions::from_mode(mode))
+}

@@ -1,0 +1,197 @@
+//! Tier 1: bootstrapped from packages, or mirrored.
+
+use std::collections::BTreeMap;
+
+use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::chain::{self, Built};
+use super::conventions::{self, Stage};
+use super::error::{diagnosed, io};
+use super::packages::PackageCache;
+use super::{BuildError, Project, Session, locking, mirror, setup_root};
+use crate::config::{Bootstrap, LockedTier1, PackageSet, SetupRootLock, Tier1, Tier1Source};
+use crate::model::{SourceDateEpoch, TierName};
+use crate::oci::tree::{Selection, TarFileLayers};
+use crate::oci::{Image, ImageBuilder, Layout};
+use crate::plan;
+use crate::sys::clock::Stopwatch;
+use crate::sys::dirs;
+use crate::tool::mmdebstrap::{self, Bootstrap as Mmdebstrap};
+use crate::tool::{apt, dpkg, unshare};
+
+/// Files that go into every bootstrapped image, and the script that puts them there.
+const FILES: [(&str, &str); 5] = [
+    ("finish.sh", include_str!("../../templates/bootstrap/finish.sh")),
+    (
+        "tree/usr/lib/composefs/setup-root-conf.toml",
+        include_str!("../../templates/bootstrap/dracut/setup-root-conf.toml"),
+    ),
+    (
+        "tree/usr/lib/dracut/modules.d/37composefs/module-setup.sh",
+        include_str!("../../templates/bootstrap/dracut/37composefs/module-setup.sh"),
+    ),
+    (
+        "tree/usr/lib/dracut/modules.d/37composefs/composefs-setup-root.service",
+        include_str!("../../templates/bootstrap/dracut/37composefs/composefs-setup-root.service"),
+    ),
+    (
+        "tree/usr/lib/dracut/dracut.conf.d/50-imgbuild.conf",
+        include_str!("../../templates/bootstrap/dracut/50-imgbuild.conf"),
+    ),
+
+
+];
+
+/// Builds one tier-1 image.
+pub(super) fn build(session: &Session, project: &Project, layout: &Layout, name: &TierName) -> Result<Built, BuildError> {
+    let tier = &project.definition.tier1[name];
+    let lock = project.lock.as_ref().expect("settled before");
+    let entry = &lock.tier1[name];
+    match (&entry.source, &tier.bootstrap) {
+        (Tier1Source::Bootstrap { packages, setup_root }, Some(bootstrap)) => {
+            let job = Job { session, project, layout, name, tier, bootstrap, entry, packages, setup_root };
+            job.build(lock.source_date_epoch)
+        }
+        (Tier1Source::Mirror { image, .. }, _) => mirror::build(session, project, layout, name, image),
+        (Tier1Source::Bootstrap { .. }, None) => unreachable!("drift was checked before"),
+    }
+}
+
+struct Job<'a> {
+    session: &'a Session,
+    project: &'a Project,
+    layout: &'a Layout,
+    name: &'a TierName,
+    tier: &'a Tier1,
+    bootstrap: &'a Bootstrap,
+    entry: &'a LockedTier1,
+    packages: &'a PackageSet,
+    setup_root: &'a SetupRootLock,
+}
+
+impl Job<'_> {
+    fn build(&self, epoch: SourceDateEpoch) -> Result<Built, BuildError> {
+        let watch = Stopwatch::start();
+        let image_name = format!("tier1/{}", self.name);
+        let key = self.key(epoch);
+        if let Some(image) = chain::reusable(self.session, self.layout, &image_name, &key)? {
+            return Ok(Built::of(&image_name, &image, watch.elapsed(), true));
+        }
+        locking::ensure_tier1(self.session, self.project, self.bootstrap, self.packages)?;
+        let tar = self.bootstrap_root(epoch)?;
+        let image = self.image(&tar, &image_name, &key, epoch)?;
+        Ok(Built::of(&image_name, &image, watch.elapsed(), false))
+    }
+
+    fn key(&self, epoch: SourceDateEpoch) -> String {
+        #[derive(Serialize)]
+        struct Inputs<'a> {
+            tier: &'a Tier1,
+            entry: &'a LockedTier1,
+            files: BTreeMap<&'a str, &'a str>,
+            labels: &'a BTreeMap<String, String>,
+            epoch: SourceDateEpoch,
+        }
+        chain::inputs_key(&Inputs {
+            tier: self.tier,
+            entry: self.entry,
+            files: FILES.into_iter().collect(),
+            labels: &self.project.definition.project.labels,
+            epoch,
+        })
+    }
+
+    /// Runs mmdebstrap on exactly the locked packages; returns the tar it wrote.
+    fn bootstrap_root(&self, epoch: SourceDateEpoch) -> Result<Utf8PathBuf, BuildError> {
+        let step = self.session.step(format!("bootstrap tier1/{}", self.name))?;
+        let cache = PackageCache::open(self.session)?;
+        let all: Vec<_> = self.packages.packages.iter().collect();
+        let repository = cache.deb_repository(&format!("repo-tier1-{}", self.name), &all)?;
+        let files = self.files()?;
+        let work = self.session.store.work_folder(&format!("tier1-{}", self.name))?;
+        let temporary = self.session.store.work_folder(&format!("tier1-{}/tmp", self.name))?;
+        let target = work.join("root.tar");
+        let packages: Vec<_> = all.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
+        let cmd = Mmdebstrap {
+            repository: repository.as_str(),
+            packages: &packages,
+            target: target.as_str(),
+            temporary: temporary.as_str(),
+            files: files.as_str(),
+            exclude: &self.bootstrap.exclude,
+            include: &self.bootstrap.include,
+            epoch,
+        };
+        // Everything is on disk, so the network is taken away: a package script that wants it fails here, not in the field.
+        self.session
+            .runner
+            .run_with(&unshare::without_network(cmd.run()), &|line| step.note(line))
+            .map_err(diagnosed(format!("bootstrapping tier1/{}", self.name), &[dpkg::diagnose, apt::diagnose, mmdebstrap::diagnose]))?;
+        step.finish(format!("{} packages", packages.len()));
+        Ok(target)
+    }
+
+    /// Lays out what finish.sh copies into the root.
+    fn files(&self) -> Result<Utf8PathBuf, BuildError> {
+        let folder = self.session.store.work_folder(&format!("files-tier1-{}", self.name))?;
+        let dir = dirs::open(&folder).map_err(io("opening", &folder))?;
+        let write = |path: &str, bytes: &[u8], mode: u32| {
+            dirs::write_with_mode(&dir, path, bytes, mode).map_err(io("writing", folder.join(path)))
+        };
+        for (path, text) in FILES {
+            write(path, text.as_bytes(), if path.ends_with(".sh") { 0o755 } else { 0o644 })?;
+        }
+        write("tree/usr/lib/composefs/composefs-setup-root", &self.setup_root_program()?, 0o755)?;
+        if !self.bootstrap.kargs.is_empty() {
+            let kargs = plan::kargs_toml(&self.bootstrap.kargs);
+            write("tree/usr/lib/bootc/kargs.d/10-imgbuild-base.toml", kargs.as_bytes(), 0o644)?;
+        }
+        if !self.bootstrap.initramfs_drivers.is_empty() {
+            let drivers: Vec<_> = self.bootstrap.initramfs_drivers.iter().map(ToString::to_string).collect();
+            let text = format!("add_drivers+=\" {} \"\n", drivers.join(" "));
+            write("tree/usr/lib/dracut/dracut.conf.d/51-imgbuild-drivers.conf", text.as_bytes(), 0o644)?;
+        }
+        Ok(folder)
+    }
+
+    /// The program, when it is the locked one.
+    fn setup_root_program(&self) -> Result<Vec<u8>, BuildError> {
+        let found = setup_root::find(&self.session.settings)?;
+        if found.sha256 != self.setup_root.sha256 {
+            return Err(BuildError::SetupRootDrift {
+                path: found.path,
+                expected: self.setup_root.sha256.to_string(),
+                found: found.sha256.to_string(),
+            });
+        }
+        let parent = found.path.parent().unwrap_or(Utf8Path::new("."));
+        let dir = dirs::open(parent).map_err(io("opening", parent))?;
+        dir.read(found.path.file_name().unwrap_or_default()).map_err(io("reading", &found.path))
+    }
+
+    fn image(&self, tar: &Utf8Path, name: &str, key: &str, epoch: SourceDateEpoch) -> Result<Image, BuildError> {
+        let step = self.session.step(format!("write {name}"))?;
+        let file = dirs::open_file(tar).map_err(io("opening", tar))?;
+        let layers = TarFileLayers(vec![file]);
+        let mut tree = chain::tree_of(&layers)?;
+        conventions::settle(&mut tree, &layers, None, Stage::Base, epoch)?;
+        let kernel = conventions::only_kernel(name, &tree)?;
+        if kernel != self.entry.kernel {
+            return Err(BuildError::KernelMismatch { image: name.to_owned(), expected: self.entry.kernel.clone(), found: kernel });
+        }
+        let layer = chain::write_layer(self.layout, &tree, Selection::Whole, &layers, epoch)?;
+        let mut builder = ImageBuilder::scratch(chain::platform(self.project), epoch)
+            .layer(&layer, &format!("imgbuild tier1 {}: {} packages", self.name, self.packages.packages.len()))
+            .run_setting("Cmd", serde_json::json!(["/sbin/init"]))
+            .run_setting("StopSignal", serde_json::json!("SIGRTMIN+3"))
+            .label("containers.bootc", "1")
+            .label("ostree.bootable", "1");
+        for (label, value) in self.project.definition.project.labels.iter().chain(&self.tier.labels) {
+            builder = builder.label(label, value);
+        }
+        let image = chain::finish(self.session, self.layout, name, builder, key)?;
+        step.finish(format!("kernel {kernel}, {}", chain::size(&image)));
+        Ok(image)
+    }
+}
