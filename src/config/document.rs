@@ -34,13 +34,27 @@ impl<'t> Document<'t> {
     }
 
     /// The file as its type.
-    pub(super) fn into_typed<T: DeserializeOwned>(self) -> Result<T, Finding> {
+    pub(super) fn into_typed<T: DeserializeOwned>(self, findings: &mut Vec<Finding>) -> Option<T> {
         let text = self.text;
-        T::deserialize(ValueDeserializer::from(self.root)).map_err(|error| {
+        let not_typed = |error: toml::de::Error| {
             let kind = ConfigErrorKind::BadValue { reason: error.message().to_owned() };
-            Finding::at(error.span().unwrap_or(0..text.len().min(1)), kind)
-        })
+            findings.push(Finding::at(error.span().unwrap_or(0..text.len().min(1)), kind));
+        };
+        T::deserialize(ValueDeserializer::from(self.root)).map_err(not_typed).ok()
     }
+}
+
+/// The first line that says something; the first of all where none does.
+fn first_line(text: &str) -> Range<usize> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let words = line.trim();
+        if !words.is_empty() && !words.starts_with('#') {
+            return start..start + line.trim_end().len();
+        }
+        start += line.len();
+    }
+    0..text.lines().next().map_or(0, str::len)
 }
 
 fn syntax(text: &str, error: &toml::de::Error) -> Finding {
@@ -78,9 +92,7 @@ impl<'a> Node<'a> {
     /// Its first line: what to underline when something is missing inside it.
     pub(super) fn head(&self) -> Range<usize> {
         if self.is_root {
-            let start = self.text.find(|c: char| !c.is_whitespace()).unwrap_or(0);
-            let length = self.text[start..].find('\n').unwrap_or(self.text.len() - start);
-            return start..start + length;
+            return first_line(self.text);
         }
         let span = self.span();
         let length = self.text[span.clone()].find('\n').unwrap_or(span.len());

@@ -108,7 +108,7 @@ impl fmt::Display for NameKind {
         f.write_str(match self {
             Self::Tier => "tier",
             Self::KmodSet => "module set",
-            Self::Module => "module in `verify.modules`",
+            Self::Module => "entry in `verify.modules`",
             Self::Placeholder => "placeholder",
         })
     }
@@ -122,17 +122,18 @@ pub(super) struct Finding {
     label: Option<String>,
     pub(super) help: Option<String>,
     also: Vec<(Range<usize>, String)>,
+    hidden: Option<Range<usize>>,
 }
 
 impl Finding {
     /// At a place of the file.
     pub(super) fn at(span: Range<usize>, kind: ConfigErrorKind) -> Self {
-        Self { kind, span: Some(span), label: None, help: None, also: Vec::new() }
+        Self { kind, span: Some(span), label: None, help: None, also: Vec::new(), hidden: None }
     }
 
     /// About the file as a whole.
     pub(super) fn whole(kind: ConfigErrorKind) -> Self {
-        Self { kind, span: None, label: None, help: None, also: Vec::new() }
+        Self { kind, span: None, label: None, help: None, also: Vec::new(), hidden: None }
     }
 
     /// Words under the underlined text.
@@ -144,6 +145,12 @@ impl Finding {
     /// What to do about it.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// A place whose text must not be quoted, besides the secrets that are recognised where they stand.
+    pub(super) fn hide(mut self, span: Range<usize>) -> Self {
+        self.hidden = Some(span);
         self
     }
 
@@ -202,7 +209,7 @@ impl ConfigError {
     }
 
     fn new(file: &str, source: Option<&Arc<NamedSource<String>>>, finding: Finding) -> Self {
-        let Finding { kind, span, label, help, also } = finding;
+        let Finding { kind, span, label, help, also, hidden: _ } = finding;
         let source = source.filter(|_| span.is_some()).cloned();
         let position = match (&source, &span) {
             (Some(source), Some(span)) => Some(Position::of(source.inner(), span.start)),
@@ -216,11 +223,9 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.source, self.position) {
-            // The quoted source names the file.
-            (Some(_), _) => self.kind.fmt(f),
-            (None, _) => write!(f, "{}: {}", self.file, self.kind),
-        }
+        // Where a source is quoted, it names the file; some messages do so themselves.
+        let named = matches!(self.kind, ConfigErrorKind::MissingFile { .. } | ConfigErrorKind::Unreadable { .. });
+        if self.source.is_some() || named { self.kind.fmt(f) } else { write!(f, "{}: {}", self.file, self.kind) }
     }
 }
 
@@ -271,10 +276,14 @@ impl ConfigErrors {
     /// The errors of one file; `text` is absent where the file could not be read.
     pub(super) fn of_file(file: &str, text: Option<&str>, mut findings: Vec<Finding>) -> Vec<ConfigError> {
         findings.sort_by_key(|finding| finding.span.as_ref().map(|span| span.start));
-        let secrets = findings.iter().filter(|finding| matches!(finding.kind, ConfigErrorKind::Secret { .. }));
-        let spans: Vec<_> = secrets.filter_map(|finding| finding.span.clone()).collect();
-        let source = text.map(|text| Arc::new(NamedSource::new(file, secrets::masked(text, spans))));
+        let hidden: Vec<_> = findings.iter().filter_map(|finding| finding.hidden.clone()).collect();
+        let source = text.map(|text| Arc::new(NamedSource::new(file, secrets::masked(text, hidden))));
         findings.into_iter().map(|finding| ConfigError::new(file, source.as_ref(), finding)).collect()
+    }
+
+    /// What is wrong with one file whose text is known; never empty.
+    pub(super) fn in_file(file: &str, text: &str, findings: Vec<Finding>) -> Self {
+        Self(Self::of_file(file, Some(text), findings))
     }
 
     /// One thing that is wrong with a file as a whole.

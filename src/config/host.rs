@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AbsolutePath, ConnectionName, FileMode, GroupName, Hostname, InterfacePattern, IpPrefix, Karg, MacAddress, TierName,
-    UnitName, UserName,
+    AbsolutePath, ConnectionName, FileMode, GroupName, Hostname, InterfacePattern, IpPrefix, Karg, MacAddress,
+    TierName, UnitName, UserName,
 };
 
 /// A host: what differs from the tier it stands on.

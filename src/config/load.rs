@@ -82,8 +82,8 @@ impl<T> Loaded<T> {
 /// A tier file of either kind.
 #[derive(Debug)]
 pub(super) enum AnyTier {
-    First(Tier1),
-    Second(Tier2),
+    First(Box<Tier1>),
+    Second(Box<Tier2>),
 }
 
 /// What one file's judge finds out besides its shape.
@@ -103,25 +103,32 @@ fn judge<T: DeserializeOwned>(
 ) -> Loaded<T> {
     let mut judged = Judged::default();
     let value = match Document::parse(&text) {
+        Ok(document) => judge_document(document, shape, rules, &mut judged),
         Err(findings) => {
             judged.findings = findings;
             None
         }
-        Ok(document) => {
-            let root = document.root(Some(shape));
-            match rules::version(root) {
-                Err(finding) => judged.findings.push(finding),
-                Ok(()) => {
-                    shape.check(root, &mut judged.findings);
-                    rules(root, &mut judged);
-                }
-            }
-            let clean = judged.findings.is_empty() && judged.elsewhere.is_empty();
-            clean.then(|| document.into_typed()).and_then(|typed| typed.map_err(|finding| judged.findings.push(finding)).ok())
-        }
     };
     let Judged { findings, elsewhere, refs } = judged;
     Loaded { path, text: Some(text), value, findings, elsewhere, refs }
+}
+
+fn judge_document<T: DeserializeOwned>(
+    document: Document<'_>,
+    shape: &Shape,
+    rules: impl FnOnce(Node<'_>, &mut Judged),
+    judged: &mut Judged,
+) -> Option<T> {
+    let root = document.root(Some(shape));
+    match rules::unsupported_version(root) {
+        Some(finding) => judged.findings.push(finding),
+        None => {
+            shape.check(root, &mut judged.findings);
+            rules(root, judged);
+        }
+    }
+    let clean = judged.findings.is_empty() && judged.elsewhere.is_empty();
+    if clean { document.into_typed(&mut judged.findings) } else { None }
 }
 
 fn judge_project(text: String) -> (Loaded<Project>, Folders) {
@@ -142,6 +149,7 @@ fn judge_host(path: String, text: String, sources: rules::Sources<'_>) -> Loaded
     judge(path, text, &SHAPES.host, |root, judged| {
         judged.elsewhere = rules::host(root, sources, &mut judged.findings);
         judged.refs.extend(NameRef::from_key(root, "base", RefKind::Base));
+        judged.refs.extend(NameRef::from_key(root, "hostname", RefKind::Hostname));
     })
 }
 
@@ -152,7 +160,7 @@ fn judge_tier(path: String, text: String) -> Loaded<AnyTier> {
                 rules::tier1(root, &mut judged.findings);
                 explain_other_tier(&mut judged.findings, &SHAPES.tier2, 2);
             });
-            loaded.map(AnyTier::First)
+            loaded.map(|tier| AnyTier::First(Box::new(tier)))
         }
         Ok(_) => {
             let loaded = judge(path, text, &SHAPES.tier2, |root, judged| {
@@ -161,7 +169,7 @@ fn judge_tier(path: String, text: String) -> Loaded<AnyTier> {
                 judged.refs.extend(NameRef::from_key(root, "base", RefKind::TierBase));
                 judged.refs.extend(NameRef::from_items(root, "modules", RefKind::Module));
             });
-            loaded.map(AnyTier::Second)
+            loaded.map(|tier| AnyTier::Second(Box::new(tier)))
         }
         Err(findings) => {
             Loaded { path, text: Some(text), value: None, findings, elsewhere: Vec::new(), refs: Vec::new() }
@@ -173,7 +181,9 @@ fn judge_tier(path: String, text: String) -> Loaded<AnyTier> {
 fn tier_number(text: &str) -> Result<i64, Vec<Finding>> {
     let document = Document::parse(text)?;
     let root = document.root(None);
-    rules::version(root).map_err(|finding| vec![finding])?;
+    if let Some(finding) = rules::unsupported_version(root) {
+        return Err(vec![finding]);
+    }
     let help = "`tier = 1` is a distribution, `tier = 2` a distribution with modules; hosts lie in the hosts folder";
     match root.get("tier").map(|node| (node, node.integer())) {
         Some((_, Some(number @ (1 | 2)))) => Ok(number),
@@ -197,7 +207,8 @@ fn explain_other_tier(findings: &mut Vec<Finding>, other: &Shape, number: u8) {
         if let ConfigErrorKind::UnknownKey { key } = &finding.kind
             && other.keys().any(|known| known == key)
         {
-            finding.help = Some(format!("`{key}` is a key of tier-{number} files; this one says `tier = {}`", 3 - number));
+            finding.help =
+                Some(format!("`{key}` is a key of tier-{number} files; this one says `tier = {}`", 3 - number));
         }
     }
 }
@@ -306,8 +317,8 @@ impl Files {
         let (mut tier1, mut tier2) = (BTreeMap::new(), BTreeMap::new());
         for (name, tier) in tiers {
             match tier {
-                AnyTier::First(tier) => drop(tier1.insert(name, tier)),
-                AnyTier::Second(tier) => drop(tier2.insert(name, tier)),
+                AnyTier::First(tier) => drop(tier1.insert(name, *tier)),
+                AnyTier::Second(tier) => drop(tier2.insert(name, *tier)),
             }
         }
         let project = project.expect("a file without a value has an error, and there are none");
@@ -328,7 +339,11 @@ fn values<K: std::str::FromStr + Ord, T>(
     files: BTreeMap<String, Loaded<T>>,
     errors: &mut Vec<ConfigError>,
 ) -> BTreeMap<K, T> {
-    let value = |(name, loaded): (String, Loaded<T>)| Some((name.parse().ok()?, loaded.into_errors(errors)?));
+    let value = |(name, loaded): (String, Loaded<T>)| {
+        // A file with a bad name has an error and no value.
+        let value = loaded.into_errors(errors)?;
+        Some((name.parse().ok()?, value))
+    };
     files.into_iter().filter_map(value).collect()
 }
 
@@ -393,14 +408,11 @@ fn unlisted(folder: &Folder, source: io::Error) -> Option<Finding> {
 const FILES_PER_THREAD: usize = 64;
 
 /// Reads and judges files, several threads at a time where there are many.
-fn read_all<T: Send>(
+fn read_all<T: Named + Send>(
     dir: &Dir,
     files: Vec<(String, String)>,
     judge: impl Fn(&str, String, String) -> Loaded<T> + Sync,
-) -> BTreeMap<String, Loaded<T>>
-where
-    T: Named,
-{
+) -> BTreeMap<String, Loaded<T>> {
     let read = |(name, path): (String, String)| {
         let loaded = match (T::check_name(&name), dir.read_to_string(&path)) {
             (Err(reason), _) => Loaded::failed(path, Finding::whole(ConfigErrorKind::FileName { reason })),
@@ -419,7 +431,10 @@ where
     thread::scope(|scope| {
         let spawn = |chunk: Vec<_>| scope.spawn(|| chunk.into_iter().map(read).collect::<Vec<_>>());
         let handles: Vec<_> = chunks.into_iter().map(spawn).collect();
-        handles.into_iter().flat_map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        handles
+            .into_iter()
+            .flat_map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }
 

@@ -7,12 +7,14 @@
 
 mod builtin;
 mod definition;
+mod digest;
 mod document;
 mod error;
 mod host;
 mod kmod;
 mod load;
 mod lock;
+mod lock_text;
 mod names;
 mod rules;
 pub mod schema;
@@ -22,6 +24,7 @@ mod tier;
 
 pub use builtin::Builtin;
 pub use definition::{Definition, Project};
+pub use digest::definition_digest;
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, NameKind, Position};
 pub use host::{Directory, FileEntry, Group, Host, Link, Network, Units, User};
 pub use kmod::{AptBuild, Artifact, ArtifactKind, DnfBuild, KmodBuild, KmodSet, Verify};
@@ -29,4 +32,5 @@ pub use lock::{
     Archive, KernelLock, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock, PackageSet, SetupRootLock,
     Tier1Source,
 };
+pub use lock_text::LOCK_FILE;
 pub use tier::{Bootstrap, Family, KernelPolicy, Mirror, Repository, Signing, SwapPolicy, Tier1, Tier2};

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::Family;
 use super::builtin::Builtin;
 use super::document::Node;
 use super::error::{ConfigErrorKind, Finding, NameKind};
 use super::load::{AnyTier, Files, builtin_kmod, builtin_tier};
 use super::shape::{listed, nearest};
-use super::Family;
 
 /// A name used in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(super) enum RefKind {
     TierBase,
     /// A module set of a tier-2 image.
     Module,
+    /// The host's own name: leads nowhere, but no two hosts may have the same.
+    Hostname,
 }
 
 impl NameRef {
@@ -125,6 +127,7 @@ impl Known {
     fn judge(&self, used: &NameRef) -> Option<Finding> {
         let name = used.name.clone();
         match (used.kind, self.tiers.get(&used.name)) {
+            (RefKind::Hostname, _) => None,
             (RefKind::Module, _) if self.kmods.contains_key(&used.name) => None,
             (RefKind::Module, _) => Some(dangling(used, NameKind::KmodSet, self.kmods.keys(), &self.kmod_help)),
             (_, None) => Some(dangling(used, NameKind::Tier, self.tiers.keys(), &self.tier_help)),
@@ -176,7 +179,7 @@ fn check_bases(files: &mut Files) {
         return;
     }
     let without = |(name, host): (&String, &super::load::Loaded<super::Host>)| {
-        (host.value.is_some() && host.refs.is_empty()).then(|| name.clone())
+        (host.value.is_some() && host.refs_of(RefKind::Base).next().is_none()).then(|| name.clone())
     };
     let hosts: Vec<String> = files.hosts.iter().filter_map(without).collect();
     if !hosts.is_empty() {
@@ -204,8 +207,11 @@ fn check_hostnames(files: &mut Files) {
         let answers_to = own.hostname.as_ref().map_or_else(|| name.clone(), ToString::to_string);
         if let Some(other) = first.get(&answers_to) {
             let kind = ConfigErrorKind::Duplicate { what: "host name", name: answers_to };
-            let finding = Finding::whole(kind).help(format!("`{other}` has it too"));
-            host.findings.push(finding);
+            let finding = match host.refs_of(RefKind::Hostname).next() {
+                Some(place) => Finding::at(place.span.clone(), kind),
+                None => Finding::whole(kind),
+            };
+            host.findings.push(finding.help(format!("`{other}` has it too")));
         } else {
             first.insert(answers_to, host.path.clone());
         }

@@ -42,6 +42,8 @@ pub struct Secret {
     pub kind: SecretKind,
     /// Where it is, marker included.
     pub span: Range<usize>,
+    /// How much of its beginning is a marker that gives nothing away.
+    pub marker: usize,
 }
 
 /// The first secret in `bytes`.
@@ -52,8 +54,9 @@ pub fn find(bytes: &[u8]) -> Option<Secret> {
 /// The text with the bytes of every secret, and of the `known` places of others, replaced by `*`; lines and lengths kept.
 pub(super) fn masked(text: &str, known: impl IntoIterator<Item = Range<usize>>) -> String {
     let mut bytes = Cow::Borrowed(text.as_bytes());
-    let found = std::iter::successors(find_from(text.as_bytes(), 0), |secret| find_from(text.as_bytes(), secret.span.end));
-    for span in found.map(|secret| secret.span).chain(known) {
+    let found =
+        std::iter::successors(find_from(text.as_bytes(), 0), |secret| find_from(text.as_bytes(), secret.span.end));
+    for span in found.map(|secret| secret.span.start + secret.marker..secret.span.end).chain(known) {
         bytes.to_mut()[span].iter_mut().filter(|byte| byte.is_ascii_graphic()).for_each(|byte| *byte = b'*');
     }
     String::from_utf8(bytes.into_owned()).expect("only ASCII was replaced, by ASCII")
@@ -62,19 +65,24 @@ pub(super) fn masked(text: &str, known: impl IntoIterator<Item = Range<usize>>) 
 fn find_from(bytes: &[u8], start: usize) -> Option<Secret> {
     (start..bytes.len()).find_map(|at| {
         let rest = &bytes[at..];
-        let (kind, length) = match rest[0] {
+        let (kind, shape) = match rest[0] {
             b'-' => (SecretKind::PrivateKey, armoured_key(rest)?),
             b'$' => (SecretKind::PasswordHash, crypt_hash(rest)?),
-            b'P' => putty_key(rest).map(|length| (SecretKind::PrivateKey, length)).or_else(|| {
-                let length = wireguard_key(rest)?;
-                Some((SecretKind::WireguardKey, length))
-            })?,
+            b'P' if rest.starts_with(b"PuTTY") => (SecretKind::PrivateKey, putty_key(rest)?),
+            b'P' => (SecretKind::WireguardKey, wireguard_key(rest)?),
             b'A' => (SecretKind::AgeIdentity, age_identity(rest)?),
             b':' => (SecretKind::PasswordHash, des_hash(bytes, at)?),
             _ => return None,
         };
-        Some(Secret { kind, span: at..at + length })
+        Some(Secret { kind, span: at..at + shape.length, marker: shape.marker })
     })
+}
+
+/// Lengths in bytes; the whole begins with the marker.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    marker: usize,
+    length: usize,
 }
 
 fn find_bytes(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -95,7 +103,7 @@ const fn is_crypt64(byte: u8) -> bool {
 }
 
 /// RFC 7468 and OpenPGP armour, also with line breaks written as `\n`.
-fn armoured_key(bytes: &[u8]) -> Option<usize> {
+fn armoured_key(bytes: &[u8]) -> Option<Extent> {
     let rest = bytes.strip_prefix(b"-----BEGIN ")?;
     let label = &rest[..find_bytes(&rest[..rest.len().min(64)], b"-----")?];
     if !(label.ends_with(b"PRIVATE KEY") || label == b"PGP PRIVATE KEY BLOCK") {
@@ -104,7 +112,7 @@ fn armoured_key(bytes: &[u8]) -> Option<usize> {
     let header = b"-----BEGIN ".len() + label.len() + b"-----".len();
     let body = &bytes[header..];
     let end = find_bytes(body, b"-----END ").unwrap_or(body.len());
-    has_key_body(&body[..end]).then_some(header + end)
+    has_key_body(&body[..end]).then_some(Extent { marker: header, length: header + end })
 }
 
 /// Whether a line of base64 follows, after header fields such as `Proc-Type: 4,ENCRYPTED`.
@@ -116,29 +124,31 @@ fn has_key_body(body: &[u8]) -> bool {
     })
 }
 
-fn putty_key(bytes: &[u8]) -> Option<usize> {
-    let rest = bytes.strip_prefix(b"PuTTY-User-Key-File-")?;
-    find_bytes(rest, b"Private-Lines:").map(|_| bytes.len())
+fn putty_key(bytes: &[u8]) -> Option<Extent> {
+    const MARKER: &[u8] = b"PuTTY-User-Key-File-";
+    find_bytes(bytes.strip_prefix(MARKER)?, b"Private-Lines:")?;
+    Some(Extent { marker: MARKER.len(), length: bytes.len() })
 }
 
 /// `PrivateKey = …` of wg(8) and systemd.netdev(5): 32 bytes in base64.
-fn wireguard_key(bytes: &[u8]) -> Option<usize> {
+fn wireguard_key(bytes: &[u8]) -> Option<Extent> {
     let rest = bytes.strip_prefix(b"PrivateKey")?;
     let blank = |byte| matches!(byte, b' ' | b'\t');
     let rest = rest[run_length(rest, blank)..].strip_prefix(b"=")?;
     let rest = &rest[run_length(rest, blank)..];
     let length = run_length(rest, is_base64);
-    (length == 44 && rest[43] == b'=').then_some(bytes.len() - rest.len() + length)
+    let marker = bytes.len() - rest.len();
+    (length == 44 && rest[43] == b'=').then_some(Extent { marker, length: marker + length })
 }
 
-fn age_identity(bytes: &[u8]) -> Option<usize> {
+fn age_identity(bytes: &[u8]) -> Option<Extent> {
     const MARKER: &[u8] = b"AGE-SECRET-KEY-1";
     let length = run_length(bytes.strip_prefix(MARKER)?, |byte| byte.is_ascii_alphanumeric());
-    (length >= 58).then_some(MARKER.len() + length)
+    (length >= 58).then_some(Extent { marker: MARKER.len(), length: MARKER.len() + length })
 }
 
 /// A modular-crypt hash with a body of the length its method produces.
-fn crypt_hash(bytes: &[u8]) -> Option<usize> {
+fn crypt_hash(bytes: &[u8]) -> Option<Extent> {
     let rest = bytes.strip_prefix(b"$")?;
     let method = &rest[..run_length(rest, |byte| byte.is_ascii_alphanumeric())];
     let body = match method {
@@ -152,11 +162,12 @@ fn crypt_hash(bytes: &[u8]) -> Option<usize> {
     let length = run_length(rest, |byte| is_crypt64(byte) || matches!(byte, b'$' | b'=' | b',' | b'+' | b'-'));
     let hash = &rest[..length];
     let last = hash.rsplit(|&byte| byte == b'$').next()?;
-    (hash.len() > method.len() + 1 + body && last.len() >= body).then_some(1 + length)
+    let marker = 1 + method.len() + 1;
+    (hash.len() > method.len() + 1 + body && last.len() >= body).then_some(Extent { marker, length: 1 + length })
 }
 
 /// The traditional 13-character hash, which has no marker: only as the second of shadow(5)'s nine fields.
-fn des_hash(bytes: &[u8], at: usize) -> Option<usize> {
+fn des_hash(bytes: &[u8], at: usize) -> Option<Extent> {
     let line_start = bytes[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     if bytes[line_start..at].contains(&b':') {
         return None;
@@ -166,7 +177,7 @@ fn des_hash(bytes: &[u8], at: usize) -> Option<usize> {
     let numeric = |field: &&[u8]| field.iter().all(u8::is_ascii_digit);
     let (hash, rest) = fields.split_first()?;
     let is_hash = hash.len() == 13 && hash.iter().copied().all(is_crypt64);
-    (is_hash && rest.len() == 7 && rest.iter().all(numeric)).then_some(1 + hash.len())
+    (is_hash && rest.len() == 7 && rest.iter().all(numeric)).then_some(Extent { marker: 1, length: 1 + hash.len() })
 }
 
 #[cfg(test)]
@@ -181,7 +192,10 @@ mod tests {
         let six = "a".repeat(86);
         let five = "b".repeat(43);
         let cases: &[(String, Option<SecretKind>)] = &[
-            (format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{BODY}\n-----END OPENSSH PRIVATE KEY-----"), Some(PrivateKey)),
+            (
+                format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{BODY}\n-----END OPENSSH PRIVATE KEY-----"),
+                Some(PrivateKey),
+            ),
             (format!("key = \"-----BEGIN PRIVATE KEY-----\\n{BODY}\\n-----END\""), Some(PrivateKey)),
             (format!("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n{BODY}\n"), Some(PrivateKey)),
             (format!("-----BEGIN EC PRIVATE KEY-----\r\n{BODY}\r\n"), Some(PrivateKey)),
@@ -199,7 +213,10 @@ mod tests {
             (format!("$y$j9T$F5Jx5fExrKuPp53xLKQ..1${five}"), Some(PasswordHash)),
             (format!("$2b$12${}", "c".repeat(53)), Some(PasswordHash)),
             (format!("$1$salt${}", "d".repeat(22)), Some(PasswordHash)),
-            ("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b7dWRJJLmaaJObG".to_owned(), Some(PasswordHash)),
+            (
+                "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b7dWRJJLmaaJObG".to_owned(),
+                Some(PasswordHash),
+            ),
             ("root:abJnggxhB/yWI:19000:0:99999:7:::".to_owned(), Some(PasswordHash)),
             ("root:*:19000:0:99999:7:::".to_owned(), None),
             ("root:!:19000::::::\nsshd:!*:19000::::::".to_owned(), None),
@@ -223,7 +240,7 @@ mod tests {
     fn masking_keeps_every_line_and_hides_every_secret() {
         let hash = format!("$5$salt${}", "b".repeat(43));
         let text = format!("a\n-----BEGIN PRIVATE KEY-----\n{BODY}\n-----END PRIVATE KEY-----\nü x:{hash}:\n");
-        let masked = masked(&text, [0..1]);
+        let masked = masked(&text, std::iter::once(0..1));
         assert!(!masked.contains(BODY) && !masked.contains(&hash), "{masked}");
         assert_eq!(masked.len(), text.len());
         assert_eq!(masked.lines().count(), text.lines().count());

@@ -143,7 +143,8 @@ impl Compiler<'_> {
             return properties.iter().map(field).collect::<Result<_, _>>().map(Shape::Record);
         }
         if let Some((pattern, value)) = schema["patternProperties"].as_object().and_then(|map| map.iter().next()) {
-            let key = Some(key_check(pattern).ok_or_else(|| ShapeError { at: at.to_owned(), schema: pattern.clone() })?);
+            let key =
+                Some(key_check(pattern).ok_or_else(|| ShapeError { at: at.to_owned(), schema: pattern.clone() })?);
             return Ok(Shape::Map { key, value: Box::new(self.shape(value, at)?) });
         }
         Ok(Shape::Map { key: None, value: Box::new(self.shape(&schema["additionalProperties"], at)?) })
@@ -253,7 +254,8 @@ fn bad_value(node: Node<'_>, reason: String) -> Finding {
 
 fn wrong_type(node: Node<'_>, expected: &str) -> Finding {
     let found = node.type_name();
-    let finding = Finding::at(node.span(), ConfigErrorKind::WrongType { expected: expected.to_owned(), found: found.to_owned() });
+    let finding =
+        Finding::at(node.span(), ConfigErrorKind::WrongType { expected: expected.to_owned(), found: found.to_owned() });
     match expected {
         "a string" if node.is_scalar() => finding.help("write it in quotes"),
         "an array" if node.is_scalar() => finding.help("write it in brackets: `[…]`"),
@@ -266,16 +268,20 @@ fn check_record(fields: &BTreeMap<String, Field>, node: Node<'_>, findings: &mut
         findings.push(wrong_type(node, "a table"));
         return;
     };
+    let mut meant = BTreeSet::new();
     for (key, span, value) in entries {
-        match fields.get(key) {
-            Some(field) => field.shape.check(value, findings),
-            None => findings.push(
-                Finding::at(span, ConfigErrorKind::UnknownKey { key: key.to_owned() })
-                    .help(nearest_or_all(key, fields.keys().map(String::as_str), "keys here")),
-            ),
-        }
+        let Some(field) = fields.get(key) else {
+            let keys = fields.keys().map(String::as_str);
+            meant.extend(nearest(key, keys.clone()));
+            let help = nearest_or_all(key, keys, "keys here");
+            findings.push(Finding::at(span, ConfigErrorKind::UnknownKey { key: key.to_owned() }).help(help));
+            continue;
+        };
+        field.shape.check(value, findings);
     }
-    for (key, _) in fields.iter().filter(|(key, field)| field.required && !node.has(key)) {
+    // A required key that was mistyped is one mistake, not two.
+    let missing = |(key, field): &(&String, &Field)| field.required && !node.has(key) && !meant.contains(key.as_str());
+    for (key, _) in fields.iter().filter(missing) {
         findings.push(Finding::at(node.head(), ConfigErrorKind::MissingKey { key: key.clone() }));
     }
 }
@@ -289,7 +295,10 @@ fn check_map(key_check: Option<TextCheck>, shape: &Shape, node: Node<'_>, findin
         if let Some(Err(reason)) = key_check.map(|check| check(key)) {
             // The rule stands after the first colon; the word before it is that of the first type with this pattern.
             let rule = reason.split_once(": ").map_or(reason.as_str(), |(_, rule)| rule);
-            findings.push(Finding::at(span, ConfigErrorKind::BadValue { reason: format!("`{key}` is not a valid name: {rule}") }));
+            findings.push(Finding::at(
+                span,
+                ConfigErrorKind::BadValue { reason: format!("`{key}` is not a valid name: {rule}") },
+            ));
         }
         shape.check(value, findings);
     }
@@ -299,7 +308,11 @@ fn check_choice(words: &[String], tagged: &BTreeMap<String, Shape>, node: Node<'
     if let Some(word) = node.text() {
         if !words.iter().any(|known| known == word) {
             let reason = format!("`{word}` is none of {}", listed(words.iter().map(String::as_str)));
-            findings.push(bad_value(node, reason).help(nearest_or_all(word, words.iter().map(String::as_str), "known")));
+            findings.push(bad_value(node, reason).help(nearest_or_all(
+                word,
+                words.iter().map(String::as_str),
+                "known",
+            )));
         }
     } else if let Some((value, shape)) = single_entry(node).and_then(|(key, value)| Some((value, tagged.get(key)?))) {
         shape.check(value, findings);
@@ -331,7 +344,11 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
 }
 
 /// The near one, or all of them under a heading.
-pub(super) fn nearest_or_all<'a>(name: &str, candidates: impl Iterator<Item = &'a str> + Clone, heading: &str) -> String {
+pub(super) fn nearest_or_all<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str> + Clone,
+    heading: &str,
+) -> String {
     match nearest(name, candidates.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("{heading}: {}", listed(candidates)),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// A name that breaks its rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{value}` is not a valid {kind}: {rule}")]
+#[error("`{}` is not a valid {kind}: {rule}", value.escape_debug())]
 pub struct IdentError {
     value: String,
     kind: &'static str,
@@ -255,12 +255,18 @@ mod tests {
                 assert!(text.parse::<T>().is_err(), "{text:?}");
             }
         }
-        check::<PackageName>(&["gcc", "libstdc++6", "zfs-dkms=2.3.9-1", "kernel-core-6.12.0"], &["", "-y", "a b", "a;b"]);
+        check::<PackageName>(
+            &["gcc", "libstdc++6", "zfs-dkms=2.3.9-1", "kernel-core-6.12.0"],
+            &["", "-y", "a b", "a;b"],
+        );
         check::<ModuleName>(&["zfs", "nvidia-drm", "nvidia_uvm"], &["", "zfs.ko", "extra/zfs"]);
         check::<Karg>(&["quiet", "console=ttyS0,115200"], &["", "a b", "a\nb", "a\tb"]);
         check::<ConnectionName>(&["lan", "lan.10"], &["", "../lan", "Lan"]);
         check::<InterfacePattern>(&["en*", "eth0.10"], &["", "eth 0", "averylonginterfacename", "a/b"]);
         check::<Sha256Hex>(&[&"0a".repeat(32)], &["", &"0A".repeat(32), &"0a".repeat(31)]);
-        check::<Hostname>(&["edge", "edge-01.example.org"], &["", ".", "a..b", "-a", "A.example", "a_b", &"a.".repeat(40)]);
+        check::<Hostname>(
+            &["edge", "edge-01.example.org"],
+            &["", ".", "a..b", "-a", "A.example", "a_b", &"a.".repeat(40)],
+        );
     }
 }

@@ -16,7 +16,10 @@ pub struct AbsolutePath(String);
 
 /// Text that is not an absolute path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an absolute path: begin with `/`; no `.`, `..`, `//` or control characters, no `/` at the end")]
+#[error(
+    "`{}` is not an absolute path: begin with `/`; no `.`, `..`, `//` or control characters, no `/` at the end",
+    .0.escape_debug()
+)]
 pub struct AbsolutePathError(String);
 
 impl AbsolutePath {
@@ -40,7 +43,8 @@ impl FromStr for AbsolutePath {
     type Err = AbsolutePathError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let component = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(char::is_control);
+        let component =
+            |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(char::is_control);
         match text.strip_prefix('/') {
             Some(rest) if rest.split('/').all(component) => Ok(Self(text.to_owned())),
             _ => Err(AbsolutePathError(text.to_owned())),

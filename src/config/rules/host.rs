@@ -31,7 +31,9 @@ fn system(root: Node<'_>, findings: &mut Vec<Finding>) {
             word(text, node, findings);
         }
     }
-    if let Some((text, node)) = root.text_of("timezone").filter(|(text, _)| text.starts_with('/') || text.contains("..")) {
+    if let Some((text, node)) =
+        root.text_of("timezone").filter(|(text, _)| text.starts_with('/') || text.contains(".."))
+    {
         findings.push(bad_value(node, format!("`{text}` is not a time zone: use a name such as `Europe/Berlin`")));
     }
 }
@@ -85,30 +87,23 @@ fn accounts(root: Node<'_>, findings: &mut Vec<Finding>) {
     for (_, _, user) in root.entries_of("users") {
         unique(user, "groups", "group", findings);
         for (text, node) in user.texts_of("ssh-keys") {
-            findings.extend(ssh_key(text).map(|found| at(node, found)));
+            findings.extend(inline_secret(text, node).or_else(|| {
+                let reason = "not a line of authorized_keys: use a public key such as `ssh-ed25519 AAAA… name`";
+                (!is_public_key(text)).then(|| bad_value(node, reason))
+            }));
         }
     }
 }
 
-/// What is wrong with a line of an `authorized_keys` file, if anything.
-fn ssh_key(line: &str) -> Option<ConfigErrorKind> {
-    if let Some(secret) = secrets::find(line.as_bytes()) {
-        return Some(ConfigErrorKind::Secret { kind: secret.kind });
-    }
+/// Whether the text is one line of an `authorized_keys` file.
+fn is_public_key(line: &str) -> bool {
     // Options may stand in front (sshd(8), AUTHORIZED_KEYS FILE FORMAT); the key itself begins with its type's length.
     let mut words = line.split_ascii_whitespace().skip_while(|word| !is_key_type(word));
-    let is_key = words.next().is_some() && words.next().is_some_and(|key| key.starts_with("AAAA"));
-    let reason = "not a line of authorized_keys: use a public key such as `ssh-ed25519 AAAA… name`";
-    (!is_key || line.contains('\n')).then(|| ConfigErrorKind::BadValue { reason: reason.to_owned() })
+    words.next().is_some() && words.next().is_some_and(|key| key.starts_with("AAAA")) && !line.contains('\n')
 }
 
 fn is_key_type(word: &str) -> bool {
     ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|prefix| word.starts_with(prefix))
-}
-
-fn at(node: Node<'_>, kind: ConfigErrorKind) -> Finding {
-    let finding = Finding::at(node.span(), kind);
-    if matches!(finding.kind, ConfigErrorKind::Secret { .. }) { finding.help(SECRET_HELP) } else { finding }
 }
 
 const SECRET_HELP: &str =
@@ -160,11 +155,15 @@ fn contents(root: Node<'_>, sources: Sources<'_>, findings: &mut Vec<Finding>) -
 /// A secret in the text of a definition, shown at its own line where the text is written as it is.
 fn inline_secret(text: &str, node: Node<'_>) -> Option<Finding> {
     let decoded = secrets::find(text.as_bytes())?;
-    let span = match secrets::find(node.raw().as_bytes()) {
-        Some(raw) => node.span().start + raw.span.start..node.span().start + raw.span.end,
-        None => node.span(),
+    let kind = ConfigErrorKind::Secret { kind: decoded.kind };
+    let finding = match secrets::find(node.raw().as_bytes()) {
+        Some(raw) => {
+            let start = node.span().start;
+            Finding::at(start + raw.span.start..start + raw.span.start + raw.marker, kind)
+        }
+        None => Finding::at(node.span(), kind).hide(node.span()),
     };
-    Some(Finding::at(span, ConfigErrorKind::Secret { kind: decoded.kind }).help(SECRET_HELP))
+    Some(finding.help(SECRET_HELP))
 }
 
 /// A file of the project that becomes part of the image.
@@ -178,7 +177,8 @@ fn referenced(node: Node<'_>, key: &str, sources: Sources<'_>, findings: &mut Ve
     let bytes = match sources(path) {
         Ok(bytes) => bytes,
         Err(source) => {
-            findings.push(Finding::at(value.span(), unreadable(path, source)).help("paths are relative to the project"));
+            findings
+                .push(Finding::at(value.span(), unreadable(path, source)).help("paths are relative to the project"));
             return None;
         }
     };
@@ -186,11 +186,12 @@ fn referenced(node: Node<'_>, key: &str, sources: Sources<'_>, findings: &mut Ve
     let kind = ConfigErrorKind::Secret { kind: secret.kind };
     match std::str::from_utf8(&bytes) {
         Ok(text) => {
-            let finding = Finding::at(secret.span, kind).help(SECRET_HELP);
+            let start = secret.span.start;
+            let finding = Finding::at(start..start + secret.marker, kind).help(SECRET_HELP);
             ConfigErrors::of_file(path, Some(text), vec![finding]).pop()
         }
         Err(_) => {
-            findings.push(at(value, kind));
+            findings.push(Finding::at(value.span(), kind).help(SECRET_HELP));
             None
         }
     }
@@ -205,7 +206,7 @@ fn unreadable(path: &str, source: io::Error) -> ConfigErrorKind {
 
 #[cfg(test)]
 mod tests {
-    use super::ssh_key;
+    use super::is_public_key;
 
     #[test]
     fn keys_are_public_ones() {
@@ -220,7 +221,7 @@ mod tests {
             ("me@example", false),
             ("ssh-ed25519 AAAAC3\nssh-rsa AAAAB3", false),
         ] {
-            assert_eq!(ssh_key(line).is_none(), ok, "{line:?}");
+            assert_eq!(is_public_key(line), ok, "{line:?}");
         }
     }
 }

@@ -99,7 +99,10 @@ fn range(node: Node<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::at(place("min"), kind).also(place("max"), "the most"));
     }
     if max == Some(0) {
-        findings.push(Finding::at(place("max"), ConfigErrorKind::BadValue { reason: "`max` of 0 matches nothing".to_owned() }));
+        findings.push(Finding::at(
+            place("max"),
+            ConfigErrorKind::BadValue { reason: "`max` of 0 matches nothing".to_owned() },
+        ));
     }
     let optional = node.get("optional").and_then(|node| node.boolean()).unwrap_or_default();
     if optional && min.is_some_and(|min| min > 0) {
@@ -114,7 +117,9 @@ fn not_both_optional_and_min(node: Node<'_>, findings: &mut Vec<Finding>) {
 fn verify(node: Node<'_>, findings: &mut Vec<Finding>) {
     unique(node, "modules", "module", findings);
     unique(node, "load", "module", findings);
-    if let Some(modules) = node.get("modules").filter(|modules| modules.items().is_some_and(|mut items| items.next().is_none())) {
+    if let Some(modules) =
+        node.get("modules").filter(|modules| modules.items().is_some_and(|mut items| items.next().is_none()))
+    {
         findings.push(bad_value(modules, "a module set without modules"));
     }
     for (name, item) in node.texts_of("load") {

@@ -22,19 +22,13 @@ use super::error::{ConfigErrorKind, Finding};
 /// Format version this program reads, the same for every file.
 const VERSION: i64 = 1;
 
-/// Whether the rest of the file can be judged at all.
-pub(super) fn version(root: Node<'_>) -> Result<(), Finding> {
-    match root.get("version").and_then(|node| Some((node, node.integer()?))) {
-        Some((node, found)) if found != VERSION => {
-            let help = if found > VERSION {
-                format!("this imgbuild reads version {VERSION}; the file was written for a newer one")
-            } else {
-                format!("this imgbuild reads version {VERSION}")
-            };
-            Err(Finding::at(node.span(), ConfigErrorKind::Version { found }).help(help))
-        }
-        _ => Ok(()),
-    }
+/// The version, where it is one whose files cannot be judged at all.
+pub(super) fn unsupported_version(root: Node<'_>) -> Option<Finding> {
+    let node = root.get("version")?;
+    let found = node.integer().filter(|found| *found != VERSION)?;
+    let newer = if found > VERSION { "; the file was written for a newer one" } else { "" };
+    let help = format!("this imgbuild reads version {VERSION}{newer}");
+    Some(Finding::at(node.span(), ConfigErrorKind::Version { found }).help(help))
 }
 
 fn bad_value(node: Node<'_>, reason: impl Into<String>) -> Finding {
@@ -76,7 +70,9 @@ impl<'a> Seen<'a> {
     fn note(&mut self, name: &'a str, span: Range<usize>, findings: &mut Vec<Finding>) {
         if let Some(first) = self.first.get(name) {
             let kind = ConfigErrorKind::Duplicate { what: self.what, name: name.to_owned() };
-            findings.push(Finding::at(span, kind).label("again").also(first.clone(), "first here").help("remove one of them"));
+            findings.push(
+                Finding::at(span, kind).label("again").also(first.clone(), "first here").help("remove one of them"),
+            );
         } else {
             self.first.insert(name, span);
         }
@@ -102,7 +98,10 @@ fn word(text: &str, node: Node<'_>, findings: &mut Vec<Finding>) {
 fn url(text: &str, node: Node<'_>, findings: &mut Vec<Finding>) {
     const SCHEMES: [&str; 3] = ["https://", "http://", "file:///"];
     if !SCHEMES.iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme)) {
-        findings.push(bad_value(node, format!("`{text}` is not an address: begin with `https://`, `http://` or `file:///`")));
+        findings.push(bad_value(
+            node,
+            format!("`{text}` is not an address: begin with `https://`, `http://` or `file:///`"),
+        ));
     } else if !text.chars().all(|c| c.is_ascii_graphic()) {
         findings.push(bad_value(node, format!("{text:?} is not an address: no spaces or control characters")));
     }
