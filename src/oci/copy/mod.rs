@@ -154,6 +154,10 @@ impl<'a> Copier<'a> {
     /// # Errors
     /// When there is no such image, a manifest is not what its name or index says, or the origin is not trusted.
     pub fn resolve<S: ImageSource>(&self, source: &S, requested: &ImageLocator) -> Result<Resolved, CopyError> {
+        self.find(source, requested).map_err(|error| self.or_interrupted(error))
+    }
+
+    fn find<S: ImageSource>(&self, source: &S, requested: &ImageLocator) -> Result<Resolved, CopyError> {
         let top = fetch_manifest(source, requested, None)?;
         let document = parse(&top)?;
         let (index, raw, document) = match document.content {
@@ -216,6 +220,20 @@ impl<'a> Copier<'a> {
     /// # Errors
     /// As [`Copier::copy`].
     pub fn copy_resolved<S: ImageSource + Sync, K: BlobSink>(
+        &self,
+        source: &S,
+        resolved: Resolved,
+        sink: &K,
+    ) -> Result<Copied, CopyError> {
+        self.fetch(source, resolved, sink).map_err(|error| self.or_interrupted(error))
+    }
+
+    /// Once the user has asked to stop, whatever broke off did so for that reason.
+    fn or_interrupted(&self, error: CopyError) -> CopyError {
+        if self.interrupt.is_set() { CopyError::Interrupted } else { error }
+    }
+
+    fn fetch<S: ImageSource + Sync, K: BlobSink>(
         &self,
         source: &S,
         resolved: Resolved,

@@ -27,13 +27,13 @@ pub enum RegistryError {
     #[error("`{text}` in {target} is not a digest")]
     DigestFormat { target: String, text: String },
     /// Nothing could be sent or nothing came back, also after retries.
-    #[error("{registry} cannot be reached ({attempts} attempts)")]
+    #[error("{registry} cannot be reached ({})", tries(*.attempts))]
     Unreachable { registry: String, attempts: u32, source: Box<dyn Error + Send + Sync> },
     /// The peer's certificate was refused or the handshake failed.
     #[error("no trusted TLS connection to {registry}")]
     Tls { registry: String, source: Box<dyn Error + Send + Sync> },
     /// The registry wants other credentials, or any.
-    #[error("{registry} does not let {login} read {target}: {message}")]
+    #[error("{registry} does not let {login} read {target}{}", detail(.message))]
     Unauthorized { registry: String, login: String, target: String, message: String },
     /// The registry asks for a login scheme that is not implemented.
     #[error("{registry} asks for a login of kind `{challenge}`; known are Bearer and Basic")]
@@ -63,7 +63,7 @@ pub enum RegistryError {
     #[error("{target} has {found} bytes at the registry, its descriptor says {expected}")]
     BlobSize { target: String, expected: u64, found: u64 },
     /// The transfer ended early, and asking for the rest did not help.
-    #[error("{target} broke off after {offset} of {size} bytes ({attempts} attempts)")]
+    #[error("{target} broke off after {offset} of {size} bytes ({})", tries(*.attempts))]
     BlobCut { target: String, offset: u64, size: u64, attempts: u32, source: Option<Box<dyn Error + Send + Sync>> },
     /// A partial answer that is not the part asked for.
     #[error("{target}: asked for the bytes from {offset} on, got `{range}`")]
@@ -76,6 +76,10 @@ pub enum RegistryError {
 /// The registry's own words behind a message, when it had any.
 fn detail(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+fn tries(attempts: u32) -> String {
+    if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") }
 }
 
 /// A failure and what it means for trying again.
