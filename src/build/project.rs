@@ -45,7 +45,7 @@ impl Project {
     pub fn load(path: &Utf8Path) -> Result<Self, BuildError> {
         let path = dirs::absolute(path).map_err(io("finding", path))?;
         let dir = dirs::open(&path).map_err(io("opening the project", &path))?;
-        let definition = Definition::load(&dir, &Builtin::default())?;
+        let definition = Definition::load(&dir, &Builtin::compiled())?;
         let lock = match dir.read_to_string(LOCK_FILE) {
             Ok(text) => Some(Lock::parse(&text)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

@@ -38,6 +38,7 @@ pub struct Cmd {
     env: BTreeMap<String, String>,
     cwd: Option<PathBuf>,
     redact: Vec<String>,
+    stdin: Option<String>,
 }
 
 /// How a program ended when it did not end with 0.
@@ -113,6 +114,7 @@ impl Cmd {
             env: BTreeMap::new(),
             cwd: None,
             redact: Vec::new(),
+            stdin: None,
         }
     }
 
@@ -172,6 +174,13 @@ impl Cmd {
         let inner = std::mem::replace(&mut self.program, program.to_owned());
         let own = std::mem::take(&mut self.args);
         self.args = args.into_iter().map(Into::into).chain([inner]).chain(own).collect();
+        self
+    }
+
+    /// Gives the program this on its standard input, which is otherwise empty. Never printed or logged.
+    #[must_use]
+    pub fn stdin(mut self, text: impl Into<String>) -> Self {
+        self.stdin = Some(text.into());
         self
     }
 
@@ -310,12 +319,19 @@ impl Runner {
 
     fn spawn(&self, cmd: &Cmd) -> Result<Child, CmdError> {
         tracing::debug!(command = %cmd, "running");
-        cmd.to_command()
-            .env(env::IMGBUILD_RUN.name, &self.run_id)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| spawn_error(cmd, source))
+        let mut command = cmd.to_command();
+        command.env(env::IMGBUILD_RUN.name, &self.run_id).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if cmd.stdin.is_some() {
+            command.stdin(Stdio::piped());
+        }
+        let mut child = command.spawn().map_err(|source| spawn_error(cmd, source))?;
+        if let (Some(text), Some(mut stdin)) = (&cmd.stdin, child.stdin.take()) {
+            // Small enough for the pipe. A program that does not read it says itself what is wrong.
+            if let Err(error) = stdin.write_all(text.as_bytes()) {
+                tracing::debug!(%error, command = %cmd, "writing to its standard input");
+            }
+        }
+        Ok(child)
     }
 
     /// Waits for the end while copying standard error; stops the program when the user interrupts.

@@ -20,6 +20,18 @@ pub fn unmount_below(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the running kernel has a file system of this name, built in or as a loaded module.
+pub fn kernel_has(file_system: &str) -> bool {
+    let listed = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    listed.lines().any(|line| line.split_whitespace().next_back() == Some(file_system))
+}
+
+/// Whether a folder lies on an overlay.
+pub fn is_overlay(dir: &cap_std::fs_utf8::Dir) -> bool {
+    const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
+    rustix::fs::fstatfs(dir).is_ok_and(|stat| u64::try_from(stat.f_type).is_ok_and(|kind| kind == OVERLAYFS_SUPER_MAGIC))
+}
+
 /// Mount points at or below `path` in the text of proc_pid_mountinfo(5).
 fn below(mountinfo: &[u8], path: &Path) -> Vec<PathBuf> {
     let fifth = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(unescape);

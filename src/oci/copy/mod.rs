@@ -8,6 +8,7 @@
 
 mod blob;
 mod error;
+mod layout;
 mod manifest;
 mod platform;
 mod sink;

@@ -130,9 +130,24 @@ impl Layout {
     /// # Errors
     /// When the name is not a valid reference name, the manifest is not in the layout, or writing fails.
     pub fn tag(&self, name: &str, descriptor: Descriptor) -> Result<(), LayoutError> {
-        index::check_name(name)?;
-        self.require_blob(&descriptor)?;
-        self.edit_index(|manifests| index::put_named(manifests, name, descriptor))
+        self.tag_all([(name, descriptor)])
+    }
+
+    /// As [`Layout::tag`] for several names: all of them change, or none.
+    ///
+    /// # Errors
+    /// As [`Layout::tag`].
+    pub fn tag_all<'n>(&self, named: impl IntoIterator<Item = (&'n str, Descriptor)>) -> Result<(), LayoutError> {
+        let named: Vec<_> = named.into_iter().collect();
+        for (name, descriptor) in &named {
+            index::check_name(name)?;
+            self.require_blob(descriptor)?;
+        }
+        self.edit_index(|manifests| {
+            for (name, descriptor) in named {
+                index::put_named(manifests, name, descriptor);
+            }
+        })
     }
 
     /// Lists `descriptor` without a name, unless it is listed so already: how referrers are found.

@@ -97,6 +97,40 @@ impl Cursor {
 }
 
 impl ImageTree {
+    /// Where a file put at `path` would really be: links among its parents followed, its own name kept.
+    ///
+    /// Parents that do not exist are taken as they are written. Without leading slash.
+    /// `None` when links lead in circles or a parent is not a directory.
+    pub fn canonical(&self, path: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        let path = super::edit::clean(path.as_ref()).ok()?;
+        let Some((parent, name)) = split_last(&path) else { return Some(Vec::new()) };
+        let mut pending: Vec<Box<[u8]>> = components(parent).rev().map(Box::from).collect();
+        let mut real: Vec<(Box<[u8]>, Option<NodeId>)> = Vec::new();
+        let mut links = 0;
+        while let Some(next) = pending.pop() {
+            if &*next == b".." {
+                real.pop();
+                continue;
+            }
+            let here = real.last().map_or(Some(NodeId::ROOT), |(_, node)| *node);
+            let found = here.and_then(|directory| self.dentry(directory, &next)).map(|dentry| dentry.node);
+            match found.map(|node| &self.node(node).kind) {
+                None | Some(Kind::Directory(_)) => real.push((next, found)),
+                Some(Kind::Symlink(_)) if links == MAX_LINKS => return None,
+                Some(Kind::Symlink(target)) => {
+                    links += 1;
+                    if target.starts_with(b"/") {
+                        real.clear();
+                    }
+                    pending.extend(components(target).rev().map(Box::from));
+                }
+                Some(_) => return None,
+            }
+        }
+        let names: Vec<&[u8]> = real.iter().map(|(name, _)| &**name).chain([name]).collect();
+        Some(names.join(&b'/'))
+    }
+
     pub(super) fn children_of(&self, directory: NodeId) -> Option<&Children> {
         self.node(directory).children()
     }
@@ -135,5 +169,35 @@ impl ImageTree {
             let child = self.dentry(directory, name)?.node;
             (name != b".." && self.children_of(child).is_some()).then_some(child)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::layer::Metadata;
+    use super::ImageTree;
+
+    #[test]
+    fn a_path_is_where_its_parents_links_lead() {
+        let mut tree = ImageTree::new();
+        let directory = || Metadata::with_mode(0o755);
+        tree.insert_dir("var/home", directory()).unwrap();
+        tree.insert_dir("usr", directory()).unwrap();
+        tree.insert_symlink("home", "var/home", directory()).unwrap();
+        tree.insert_symlink("usr/local", "../var/usrlocal", directory()).unwrap();
+        tree.insert_symlink("abs", "/home/../home", directory()).unwrap();
+        tree.insert_symlink("loop", "loop", directory()).unwrap();
+        tree.insert_file("file", *b"x", directory()).unwrap();
+        for (path, real) in [
+            ("/home/ada/note", Some("var/home/ada/note")),
+            ("/usr/local/bin/x", Some("var/usrlocal/bin/x")),
+            ("/abs/x", Some("var/home/x")),
+            ("/home", Some("home")),
+            ("/new/folder/x", Some("new/folder/x")),
+            ("/loop/x", None),
+            ("/file/x", None),
+        ] {
+            assert_eq!(tree.canonical(path), real.map(|real| real.as_bytes().to_vec()), "{path}");
+        }
     }
 }
