@@ -9,6 +9,8 @@ pub mod image;
 pub mod layer;
 pub mod layout;
 mod source;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 
 pub use builder::{BASE_DIGEST, BASE_NAME, ImageBuilder};
