@@ -12,6 +12,8 @@ pub mod layer;
 pub mod layout;
 pub mod registry;
 mod source;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 
 pub use builder::{BASE_DIGEST, BASE_NAME, ImageBuilder};

@@ -55,10 +55,10 @@ impl<W: Write> LayerWriter<W> {
         Ok(Self { out: HashingWriter::new(encoder), compression, epoch })
     }
 
-    /// Appends an entry; `content` gives exactly the size its kind states and is not touched for other kinds.
+    /// Appends an entry; as many bytes as a file's size are taken from `content`, and none for other kinds.
     ///
     /// # Errors
-    /// When writing fails, the content is shorter or longer than stated, or tar cannot hold the entry.
+    /// When writing fails, the content is shorter than stated, or tar cannot hold the entry.
     pub fn append(&mut self, entry: &LayerEntry, content: &mut dyn Read) -> Result<(), LayerError> {
         let record = Record::new(entry, self.epoch)?;
         self.out.write_all(&record.to_blocks()).map_err(LayerError::Write)?;
