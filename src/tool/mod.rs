@@ -2,15 +2,18 @@
 //!
 //! Bindings may not see each other, and nothing here prints. What they share
 //! is vocabulary: [`Problem`], a known way to fail, [`ToolVersion`], and the
-//! format [`deb822`].
+//! formats [`deb822`] and [`repodata`].
 
 pub mod apt;
 pub mod buildah;
 pub mod deb822;
+pub mod dnf;
 pub mod dpkg;
 pub mod mmdebstrap;
 mod percent;
 mod problem;
+pub mod repodata;
+pub mod rpm;
 pub mod unshare;
 mod version;
 

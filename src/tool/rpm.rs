@@ -1,0 +1,142 @@
+//! rpm: what the package database of a root says.
+
+use crate::sys::Cmd;
+
+/// Debian package that has the program.
+const PACKAGE: &str = "rpm";
+
+/// Where distributions keep the package database, most common in images first.
+pub const DATABASE_FOLDERS: [&str; 3] = ["/usr/lib/sysimage/rpm", "/usr/share/rpm", "/var/lib/rpm"];
+
+/// The file that makes a folder a package database; older formats are not read.
+pub const DATABASE_FILE: &str = "rpmdb.sqlite";
+
+/// Separates fields of a record: no tag that is asked for can hold it.
+const FIELD: &str = "\\t";
+
+/// An installed package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Installed {
+    /// Name.
+    pub name: String,
+    /// `[epoch:]version-release`; no epoch when it is 0.
+    pub version: String,
+    /// Architecture; `noarch`, or `(none)` for the keys that rpm keeps among the packages.
+    pub architecture: String,
+    /// What it provides, each as `name` or `name = version`.
+    pub provides: Vec<String>,
+}
+
+/// Output that is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("rpm printed something else than records of packages: {line:?}")]
+pub struct RpmOutputError {
+    line: String,
+}
+
+/// A package database.
+#[derive(Debug, Clone, Copy)]
+pub struct Rpm<'a> {
+    /// Absolute path of the root.
+    pub root: &'a str,
+    /// Path of the database's folder as seen from that root.
+    pub database: &'a str,
+}
+
+impl Rpm<'_> {
+    fn cmd(&self) -> Cmd {
+        Cmd::new("rpm").package(PACKAGE).opt("--root", self.root).opt("--dbpath", self.database)
+    }
+
+    /// Lists all packages; read with [`parse_installed`].
+    pub fn installed(&self) -> Cmd {
+        let provides = "[%{PROVIDENAME} %{PROVIDEFLAGS:depflags} %{PROVIDEVERSION}\\t]";
+        let record = ["%{NAME}", "%{EPOCHNUM}", "%{VERSION}-%{RELEASE}", "%{ARCH}", provides].join(FIELD);
+        self.cmd().args(["--query", "--all"]).opt("--queryformat", format!("{record}\\n"))
+    }
+
+    /// Lists the files, folders and links of packages; read with [`parse_files`].
+    pub fn files<S: Into<String>>(&self, packages: impl IntoIterator<Item = S>) -> Cmd {
+        let format = "[%{=NAME}\\t%{FILENAMES}\\n]";
+        self.cmd().arg("--query").opt("--queryformat", format).arg("--").args(packages)
+    }
+}
+
+/// Reads what [`Rpm::installed`] printed, sorted by name.
+///
+/// # Errors
+/// When a line is no record.
+pub fn parse_installed(output: &str) -> Result<Vec<Installed>, RpmOutputError> {
+    let mut packages = output.lines().map(parse_record).collect::<Result<Vec<_>, _>>()?;
+    packages.sort();
+    Ok(packages)
+}
+
+fn parse_record(line: &str) -> Result<Installed, RpmOutputError> {
+    let error = || RpmOutputError { line: line.to_owned() };
+    let mut fields = line.split('\t');
+    let mut next = || fields.next().filter(|field| !field.is_empty()).map(str::to_owned).ok_or_else(error);
+    let (name, epoch, version, architecture) = (next()?, next()?, next()?, next()?);
+    let epoch: u32 = epoch.parse().map_err(|_| error())?;
+    let version = if epoch == 0 { version } else { format!("{epoch}:{version}") };
+    let provides = fields.map(str::trim).filter(|field| !field.is_empty()).map(str::to_owned).collect();
+    Ok(Installed { name, version, architecture, provides })
+}
+
+/// Reads what [`Rpm::files`] printed: a package and one of its paths per line.
+///
+/// # Errors
+/// When a line is something else, such as the note that a package is not installed.
+pub fn parse_files(output: &str) -> Result<Vec<(&str, &str)>, RpmOutputError> {
+    let record = |line| match str::split_once(line, '\t') {
+        Some((package, path)) if path.starts_with('/') => Ok((package, path)),
+        _ => Err(RpmOutputError { line: line.to_owned() }),
+    };
+    output.lines().map(record).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines() {
+        let rpm = Rpm { root: "/w/root", database: "/usr/lib/sysimage/rpm" };
+        insta::assert_snapshot!([rpm.installed(), rpm.files(["zfs"])].map(|cmd| cmd.to_string()).join("\n"), @r#"
+        rpm --root /w/root --dbpath /usr/lib/sysimage/rpm --query --all --queryformat "%{NAME}\\t%{EPOCHNUM}\\t%{VERSION}-%{RELEASE}\\t%{ARCH}\\t[%{PROVIDENAME} %{PROVIDEFLAGS:depflags} %{PROVIDEVERSION}\\t]\\n"
+        rpm --root /w/root --dbpath /usr/lib/sysimage/rpm --query --queryformat "[%{=NAME}\\t%{FILENAMES}\\n]" -- zfs
+        "#);
+    }
+
+    /// As rpm 4.18 printed it for the package database of the RPM universe; the epoch was added.
+    #[test]
+    fn records_are_read() {
+        let output = "kernel-core\t0\t6.12.0-124.8.1.rv10\tx86_64\tinstallonlypkg(kernel)  \tkernel = 6.12.0-124.8.1.rv10\tkernel-core = 6.12.0-124.8.1.rv10\tkernel-core(x86-64) = 6.12.0-124.8.1.rv10\tkernel-uname-r = 6.12.0-124.8.1.rv10.x86_64\t\n\
+                      gpg-pubkey\t0\t0123-4567\t(none)\t\n\
+                      bind\t32\t9.18-1\tx86_64\tbind = 32:9.18-1\t\n";
+        let packages = parse_installed(output).unwrap();
+        let shown: Vec<_> = packages.iter().map(|p| format!("{} {} {}", p.name, p.version, p.architecture)).collect();
+        assert_eq!(
+            shown,
+            ["bind 32:9.18-1 x86_64", "gpg-pubkey 0123-4567 (none)", "kernel-core 6.12.0-124.8.1.rv10 x86_64"]
+        );
+        assert_eq!(
+            packages[2].provides,
+            [
+                "installonlypkg(kernel)",
+                "kernel = 6.12.0-124.8.1.rv10",
+                "kernel-core = 6.12.0-124.8.1.rv10",
+                "kernel-core(x86-64) = 6.12.0-124.8.1.rv10",
+                "kernel-uname-r = 6.12.0-124.8.1.rv10.x86_64",
+            ]
+        );
+    }
+
+    #[test]
+    fn other_output_is_refused() {
+        assert!(parse_installed("error: rpmdb open failed").is_err());
+        assert!(parse_installed("a\tx\t1-1\tnoarch\t").is_err());
+        assert_eq!(parse_files("zfs\t/usr/sbin/zpool\n").unwrap(), [("zfs", "/usr/sbin/zpool")]);
+        assert!(parse_files("package zfs is not installed").is_err());
+    }
+}
