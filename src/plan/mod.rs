@@ -5,13 +5,19 @@
 //!
 //! May not touch file systems, processes, the environment or the clock.
 
+mod bootstrap;
+mod containerfile;
 pub mod drift;
 pub mod host;
 mod select;
 mod steps;
+mod wanted;
 
+pub use bootstrap::{BootstrapFile, FINISH, SETUP_ROOT, bootstrap_files};
+pub use containerfile::{APT, CERTIFICATE, InputScript, KEY_ID, RenderError, SetStage, StageKit, Tier2Stages, render};
 pub use select::{Selection, UnknownTarget};
 pub use steps::{Action, ModuleSet, Packages, Plan, Step, Target, base_of, resolve};
+pub use wanted::wanted;
 
 /// A bootc kernel-argument file (`/usr/lib/bootc/kargs.d/*.toml`).
 pub fn kargs_toml(kargs: &[String]) -> String {

@@ -66,7 +66,9 @@ link() {
 make_links() {
     # root's shell start-up files are the package's; a copy for new machines stays.
     mkdir -p "$root/usr/share/imgbuild"
+    rm -rf "$root/root/.ssh"
     cp -R "$root/root" "$root/usr/share/imgbuild/roothome"
+    chmod 0755 "$root/usr/share/imgbuild/roothome"
     rm -rf "$root/root"
     for name in root:roothome home:home srv:srv opt:opt mnt:mnt; do
         link "${name%%:*}" "var/${name##*:}"
@@ -82,9 +84,10 @@ make_links() {
 make_initramfs() {
     image=/usr/lib/modules/$kver/initramfs.img
     # Device nodes cannot be made in every container: the kernel's devtmpfs has
-    # them at boot, and an initramfs without them is the same everywhere.
-    DRACUT_NO_MKNOD=1 DRACUT_NO_XATTR=1 chroot "$root" dracut --force --kver "$kver" "$image" ||
-        die "dracut failed"
+    # them at boot, and an initramfs without them is the same everywhere. The
+    # initramfs records its command line, so tier 2 uses the same words.
+    DRACUT_NO_MKNOD=1 DRACUT_NO_XATTR=1 chroot "$root" sh -c \
+        'cd "/usr/lib/modules/$1" && dracut --force --kver "$1" initramfs.img' sh "$kver" || die "dracut failed"
     chmod 0600 "$root$image"
 
     # dracut returns 0 also when a module of it gave up. lsinitrd looks for an

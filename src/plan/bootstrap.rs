@@ -1,0 +1,120 @@
+//! What imgbuild itself adds to a bootstrapped tier-1 image, besides its packages.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use crate::config::Bootstrap;
+
+/// mmdebstrap's customize hook: `finish.sh ROOT FILES`.
+pub const FINISH: &str = include_str!("../../templates/bootstrap/finish.sh");
+
+/// One file laid over the bootstrapped root (`FILES/tree`, see [`FINISH`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootstrapFile {
+    /// Path without leading slash.
+    pub path: &'static str,
+    /// Permission bits.
+    pub mode: u32,
+    /// Content.
+    pub content: Cow<'static, str>,
+}
+
+/// Path of the program that mounts the root in the initramfs; mode 0755. It is
+/// a program, not text, so that the build room puts it there itself.
+pub const SETUP_ROOT: &str = "usr/lib/composefs/composefs-setup-root";
+
+/// The files for one tier, sorted by path. [`SETUP_ROOT`] comes on top.
+pub fn bootstrap_files(tier: &Bootstrap) -> Vec<BootstrapFile> {
+    let file = |path, mode, content: &'static str| BootstrapFile { path, mode, content: Cow::Borrowed(content) };
+    let mut files = vec![
+        file(
+            "usr/lib/composefs/setup-root-conf.toml",
+            0o644,
+            include_str!("../../templates/bootstrap/dracut/setup-root-conf.toml"),
+        ),
+        file(
+            "usr/lib/dracut/dracut.conf.d/50-imgbuild.conf",
+            0o644,
+            include_str!("../../templates/bootstrap/dracut/50-imgbuild.conf"),
+        ),
+        file(
+            "usr/lib/dracut/modules.d/37composefs/composefs-setup-root.service",
+            0o644,
+            include_str!("../../templates/bootstrap/dracut/37composefs/composefs-setup-root.service"),
+        ),
+        file(
+            "usr/lib/dracut/modules.d/37composefs/module-setup.sh",
+            0o755,
+            include_str!("../../templates/bootstrap/dracut/37composefs/module-setup.sh"),
+        ),
+    ];
+    let generated = [
+        ("usr/lib/bootc/kargs.d/10-imgbuild-tier1.toml", kargs(&tier.kargs)),
+        ("usr/lib/dracut/dracut.conf.d/51-imgbuild-drivers.conf", drivers(&tier.initramfs_drivers)),
+    ];
+    for (path, content) in generated {
+        files.extend(content.map(|content| BootstrapFile { path, mode: 0o644, content: Cow::Owned(content) }));
+    }
+    files.sort_by_key(|file| file.path);
+    files
+}
+
+/// A bootc kargs.d file.
+fn kargs(kargs: &[String]) -> Option<String> {
+    (!kargs.is_empty()).then(|| {
+        let list: Vec<_> = kargs.iter().map(|karg| toml::Value::from(karg.as_str()).to_string()).collect();
+        format!("kargs = [{}]\n", list.join(", "))
+    })
+}
+
+/// dracut.conf(5) reads this as shell, so that what is no module name stays out.
+fn drivers(drivers: &[String]) -> Option<String> {
+    let name =
+        |driver: &&String| driver.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let mut text = String::new();
+    for driver in drivers.iter().filter(name) {
+        let _infallible = writeln!(text, "add_drivers+=\" {driver} \"");
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tier(kargs: &[&str], drivers: &[&str]) -> Bootstrap {
+        let text = |items: &[&str]| items.iter().map(|&item| item.to_owned()).collect();
+        Bootstrap {
+            suite: "trixie".to_owned(),
+            updates: Vec::new(),
+            components: vec!["main".to_owned()],
+            mirror: None,
+            security_mirror: None,
+            keyring: None,
+            kernel: "linux-image-cloud-amd64".to_owned(),
+            packages: Vec::new(),
+            exclude: Vec::new(),
+            include: Vec::new(),
+            kargs: text(kargs),
+            initramfs_drivers: text(drivers),
+        }
+    }
+
+    #[test]
+    fn arguments_and_drivers_are_files_only_where_there_are_some() {
+        let paths = |tier| bootstrap_files(&tier).iter().map(|file| file.path).collect::<Vec<_>>();
+        assert_eq!(paths(tier(&[], &[])).len(), 4);
+        let all = paths(tier(&["console=ttyS0"], &["virtio_blk"]));
+        assert_eq!(all.len(), 6);
+        assert!(all.is_sorted());
+    }
+
+    #[test]
+    fn generated_files_cannot_be_broken_out_of() {
+        let files = bootstrap_files(&tier(&[r#"a="b c""#, "quiet"], &["virtio_blk", "x\"; rm -rf /; \""]));
+        let content = |path: &str| files.iter().find(|file| file.path.contains(path)).unwrap().content.clone();
+        let kargs: toml::Table = content("kargs.d").parse().unwrap();
+        assert_eq!(kargs["kargs"].as_array().unwrap()[0].as_str(), Some(r#"a="b c""#));
+        assert_eq!(content("51-imgbuild-drivers"), "add_drivers+=\" virtio_blk \"\n");
+    }
+}

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Compiles a DKMS module for one kernel, never for the running one.
+#
+#   dkms.sh NAME KVER
+#
+# NAME is the module's own, PACKAGE_NAME in its dkms.conf. Leaves what it found
+# out in /imgbuild/facts, as KEY=VALUE lines.
+set -eu
+
+name=$1
+kver=$2
+
+die() {
+    echo "E: imgbuild: $*" >&2
+    exit 1
+}
+
+set -- /usr/src/"$name"-*/dkms.conf
+[ -e "$1" ] || die "no package installed the source of the module $name: /usr/src/$name-*/dkms.conf is not there"
+[ $# -eq 1 ] || die "the source of the module $name is there more than once: $*"
+version=${1%/dkms.conf}
+version=${version#/usr/src/"$name"-}
+[ -d "/usr/lib/modules/$kver/build/" ] || die "no package installed the headers of kernel $kver"
+
+# Whatever asks for the time, the user or the machine gets the same answer in every build.
+KBUILD_BUILD_TIMESTAMP=@${SOURCE_DATE_EPOCH:?}
+KBUILD_BUILD_USER=imgbuild
+KBUILD_BUILD_HOST=imgbuild
+export KBUILD_BUILD_TIMESTAMP KBUILD_BUILD_USER KBUILD_BUILD_HOST
+
+code=0
+dkms build -m "$name/$version" -k "$kver" || code=$?
+if [ "$code" -ne 0 ]; then
+    log=/var/lib/dkms/$name/$version/build/make.log
+    [ ! -e "$log" ] || tail -n 200 "$log" >&2
+    echo "E: imgbuild: dkms ended with exit code $code for $name/$version on kernel $kver" >&2
+    exit "$code"
+fi
+
+# The folder below is named after the architecture, which dkms spells its own way.
+set -- "/var/lib/dkms/$name/$version/$kver"/*/module
+[ -d "$1" ] || die "dkms says it built $name/$version and left nothing"
+mkdir -p /imgbuild
+cat > /imgbuild/facts <<FACTS
+dkms-name=$name
+dkms-version=$version
+dkms-folder=$1
+FACTS
