@@ -7,10 +7,17 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 use super::audit::AuditError;
 use super::preflight::MissingError;
 use super::project::DriftError;
-use crate::config::{ConfigErrors, Family, LockError as LockFileError};
+use crate::config::{ConfigErrors, Family};
 use crate::kernel::{NoKernel, UniverseError};
-use crate::model::{ByteSize, KmodSetName, TierName};
-use crate::oci::{LayerError, LayoutError};
+use crate::kmod::{AllowedError, Finding, ManifestError};
+use crate::model::{ByteSize, HostName, KernelRelease, KmodSetName, TierName};
+use crate::oci::archive::ArchiveError;
+use crate::oci::copy::CopyError;
+use crate::oci::registry::RegistryError;
+use crate::oci::registry::auth::AuthError;
+use crate::oci::tree::TreeError;
+use crate::oci::{ImageError, LayerError, LayoutError};
+use crate::plan::RenderError;
 use crate::plan::host::HostError;
 use crate::sys::{CmdError, Interrupted, LockError};
 use crate::tool;
@@ -41,8 +48,6 @@ pub enum BuildError {
     #[error(transparent)]
     Definition(#[from] ConfigErrors),
     #[error(transparent)]
-    LockFile(#[from] LockFileError),
-    #[error(transparent)]
     Host(#[from] HostError),
     #[error("no kernel for `tier2/{tier}`")]
     Kernel { tier: TierName, source: Box<NoKernel> },
@@ -50,20 +55,18 @@ pub enum BuildError {
     Universe(#[from] UniverseError),
     #[error("`tier1/{tier}`: package `{package}` brings {}; name a package that brings exactly one", some(found))]
     KernelsInDefinition { tier: TierName, package: String, found: Vec<String> },
-    #[error(
-        "`tier2/{tier}`: module set `{set}` cannot be built with {family}: its kmod.toml has no [build.{family}]"
-    )]
+    #[error("`tier2/{tier}`: module set `{set}` cannot be built with {family}: its kmod.toml has no [build.{family}]")]
     FamilyNotSupported { tier: TierName, set: KmodSetName, family: Family },
     #[error("package `{package}`: no address is known for its archive ({archive})")]
     UnknownArchive { package: String, archive: String },
     #[error("package {package}: expected SHA-256 {expected}, found {found}")]
     PackageDigest { package: String, expected: String, found: String },
     #[error("package `{package}`: its description cannot be read")]
-    Control { package: String, source: tool::dpkg::StanzaError },
+    Control { package: String, source: tool::deb822::StanzaError },
     #[error("package `{package}`: its description is empty")]
     EmptyControl { package: String },
     #[error("the package database of the image below cannot be read")]
-    Status(#[source] tool::dpkg::StanzaError),
+    Status(#[source] tool::deb822::StanzaError),
     #[error("apt printed something unexpected")]
     AptOutput(#[source] tool::apt::ParseError),
     #[error(transparent)]
@@ -81,8 +84,48 @@ pub enum BuildError {
     SetupRootDrift { path: Utf8PathBuf, expected: String, found: String },
     #[error("`{image}`: {what}")]
     Layout { image: String, what: &'static str, source: LayoutError },
-    #[error("`{image}`: reading its layers")]
-    Layer { image: String, source: LayerError },
+    #[error("reading or writing a layer")]
+    Layer(#[from] LayerError),
+    #[error("reading the layers of an image")]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("registry logins in `{path}`")]
+    Login { path: Utf8PathBuf, source: AuthError },
+    #[error("`{requested}` no longer is what was locked: expected {expected}, found {found}; `imgbuild lock --update` takes the new one")]
+    MirrorDrift { requested: String, expected: String, found: String },
+    #[error("`{image}` must hold exactly one kernel (a folder of /usr/lib/modules with a vmlinuz) and holds {}", some(found))]
+    KernelCount { image: String, found: Vec<String> },
+    #[error("`{image}`: kernel {kernel} has no initramfs.img beside it in /usr/lib/modules")]
+    NoInitramfs { image: String, kernel: KernelRelease },
+    #[error("`{image}` was locked with kernel {expected} and came out with {found}")]
+    KernelMismatch { image: String, expected: KernelRelease, found: KernelRelease },
+    #[error("`{image}` is not in the lock; `imgbuild lock` puts it there")]
+    NotLocked { image: String },
+    #[error("host `{host}` stands on nothing: give `base` in its file or in imgbuild.toml")]
+    HostWithoutBase { host: HostName },
+    #[error("module set `{set}`: its kmod.toml does not fit what was built")]
+    Manifest { set: KmodSetName, source: ManifestError },
+    #[error("module set `{set}`: the modules are not as they must be:{}", lines(findings))]
+    Modules { set: KmodSetName, findings: Vec<Finding> },
+    #[error("`{image}` would ship what only a build needs:{}", lines(findings))]
+    Leftovers { image: String, findings: Vec<Finding> },
+    #[error(transparent)]
+    Allowed(#[from] AllowedError),
+    #[error("`{image}`: files that were picked for it are not in it: {}", paths.join(", "))]
+    PickedFilesGone { image: String, paths: Vec<String> },
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error("`{command}` printed something unexpected: {output}")]
+    BuildahOutput { command: String, output: String },
+    #[error("buildah did not build on the image it was given: expected layer {expected}, found {found}")]
+    NotOnBase { expected: String, found: String },
     #[error("`{image}` is not in the store; `imgbuild images` lists what is")]
     NoSuchImage { image: String },
     #[error(transparent)]
@@ -91,6 +134,10 @@ pub enum BuildError {
     Audit(#[from] AuditError),
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }
 
 fn some(found: &[String]) -> String {

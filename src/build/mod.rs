@@ -3,12 +3,33 @@
 //! May not see clap, print or exit.
 
 pub mod audit;
+mod chain;
+mod containers;
+mod conventions;
 mod error;
+pub mod gc;
+mod host_build;
+pub mod images;
+mod kernels;
+pub mod locking;
+mod logins;
+mod mirror;
+mod packages;
+pub mod preflight;
 mod project;
+mod run;
 mod session;
+mod setup_root;
 mod store;
+mod tier1;
+mod tier2;
+mod tier3;
 
+pub use chain::Built;
 pub use error::BuildError;
+pub use kernels::KernelPin;
 pub use project::Project;
+pub use run::run;
 pub use session::{Session, Settings};
 pub use store::Store;
+pub use tier2::render as render_tier2;

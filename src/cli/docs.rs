@@ -40,10 +40,8 @@ pub(super) struct SchemaArgs {
 enum SchemaFile {
     /// imgbuild.toml
     Project,
-    /// tiers/NAME/tier.toml of a tier-1 image
-    Tier1,
-    /// tiers/NAME/tier.toml of a tier-2 image
-    Tier2,
+    /// tiers/NAME/tier.toml
+    Tier,
     /// kmods/NAME/kmod.toml
     Kmod,
     /// hosts/NAME.toml
@@ -96,8 +94,7 @@ impl SchemaArgs {
     pub(super) fn run(self) -> Result<(), CliError> {
         let schema = match self.file {
             SchemaFile::Project => schema::project(),
-            SchemaFile::Tier1 => schema::tier1(),
-            SchemaFile::Tier2 => schema::tier2(),
+            SchemaFile::Tier => schema::tier(),
             SchemaFile::Kmod => schema::kmod(),
             SchemaFile::Host => schema::host(),
             SchemaFile::Lock => schema::lock(),

@@ -83,7 +83,7 @@ pub(super) fn build(
     let selection =
         select(&project.definition).map_err(|error| CliError::new(exit::USAGE, format!("error: {error}")))?;
     let session = context.session(Some(args))?;
-    let built = build::run(&session, &mut project, &selection, pin)?;
+    let built = build::run(&session, &mut project, &selection, pin.as_ref())?;
     context.print(&built, |out| built.iter().try_for_each(|built| summary(out, built)))
 }
 

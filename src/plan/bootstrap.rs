@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::config::Bootstrap;
+use crate::model::{Karg, ModuleName};
 
 /// mmdebstrap's customize hook: `finish.sh ROOT FILES`.
 pub const FINISH: &str = include_str!("../../templates/bootstrap/finish.sh");
@@ -60,7 +61,7 @@ pub fn bootstrap_files(tier: &Bootstrap) -> Vec<BootstrapFile> {
 }
 
 /// A bootc kargs.d file.
-fn kargs(kargs: &[String]) -> Option<String> {
+fn kargs(kargs: &[Karg]) -> Option<String> {
     (!kargs.is_empty()).then(|| {
         let list: Vec<_> = kargs.iter().map(|karg| toml::Value::from(karg.as_str()).to_string()).collect();
         format!("kargs = [{}]\n", list.join(", "))
@@ -68,7 +69,7 @@ fn kargs(kargs: &[String]) -> Option<String> {
 }
 
 /// dracut.conf(5) reads this as shell, so that what is no module name stays out.
-fn drivers(drivers: &[String]) -> Option<String> {
+fn drivers(drivers: &[ModuleName]) -> Option<String> {
     let name =
         |driver: &&String| driver.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     let mut text = String::new();

@@ -13,7 +13,7 @@ use super::Selection;
 use crate::config::{
     Bootstrap, Definition, KernelPolicy, KmodBuild, Lock, LockedTier1, Mirror, Repository, Tier1, Tier2,
 };
-use crate::model::{KmodSetName, TierName, hex};
+use crate::model::{KmodSetName, PackageName, RepositoryName, Sha256Hex, TierName, hex};
 
 /// One entry of the lock that does not match the definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,14 +47,14 @@ impl std::fmt::Display for Drift {
 }
 
 /// SHA-256 of a value's canonical JSON (sorted keys, no blanks).
-pub fn digest(value: &impl Serialize) -> String {
+pub fn digest(value: &impl Serialize) -> Sha256Hex {
     // serde_json's own map is sorted, so going through a value makes the text canonical.
     let value = serde_json::to_value(value).expect("definition and lock types serialise");
-    hex(&Sha256::digest(value.to_string()))
+    hex(&Sha256::digest(value.to_string())).parse().expect("a digest is 64 hexadecimal digits")
 }
 
 /// Digest of what decides the resolution of a tier-1 image.
-pub fn tier1_definition(tier: &Tier1, architecture: &str) -> String {
+pub fn tier1_definition(tier: &Tier1, architecture: &str) -> Sha256Hex {
     #[derive(Serialize)]
     struct Inputs<'a> {
         architecture: &'a str,
@@ -73,13 +73,13 @@ pub fn tier1_definition(tier: &Tier1, architecture: &str) -> String {
 }
 
 /// Digest of what decides the resolution of a tier-2 image, its module sets included.
-pub fn tier2_definition(definition: &Definition, tier: &Tier2) -> String {
+pub fn tier2_definition(definition: &Definition, tier: &Tier2) -> Sha256Hex {
     #[derive(Serialize)]
     struct Inputs<'a> {
         base: &'a TierName,
         modules: BTreeMap<&'a KmodSetName, Option<&'a KmodBuild>>,
-        packages: &'a [String],
-        repositories: &'a BTreeMap<String, Repository>,
+        packages: &'a [PackageName],
+        repositories: &'a BTreeMap<RepositoryName, Repository>,
         kernel: &'a KernelPolicy,
     }
     let build = |name| definition.kmods.get(name).map(|set| &set.build);
@@ -93,7 +93,7 @@ pub fn tier2_definition(definition: &Definition, tier: &Tier2) -> String {
 }
 
 /// Digest of a tier-1 entry, kept by the tier-2 entries resolved against it.
-pub fn tier1_lock(entry: &LockedTier1) -> String {
+pub fn tier1_lock(entry: &LockedTier1) -> Sha256Hex {
     digest(entry)
 }
 

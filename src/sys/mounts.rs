@@ -29,7 +29,8 @@ pub fn kernel_has(file_system: &str) -> bool {
 /// Whether a folder lies on an overlay.
 pub fn is_overlay(dir: &cap_std::fs_utf8::Dir) -> bool {
     const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
-    rustix::fs::fstatfs(dir).is_ok_and(|stat| u64::try_from(stat.f_type).is_ok_and(|kind| kind == OVERLAYFS_SUPER_MAGIC))
+    rustix::fs::fstatfs(dir)
+        .is_ok_and(|stat| u64::try_from(stat.f_type).is_ok_and(|kind| kind == OVERLAYFS_SUPER_MAGIC))
 }
 
 /// Mount points at or below `path` in the text of proc_pid_mountinfo(5).

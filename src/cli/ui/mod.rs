@@ -50,7 +50,7 @@ fn human(duration: Duration) -> String {
 }
 
 /// Writes one line to standard error; a closed standard error is not worth failing for.
-fn line(text: &str) {
+pub(super) fn line(text: &str) {
     use std::io::Write as _;
     let mut stderr = std::io::stderr().lock();
     drop(stderr.write_all(text.as_bytes()).and_then(|()| stderr.write_all(b"\n")));
