@@ -11,7 +11,7 @@ use crate::config::{ConfigErrors, Family};
 use crate::kernel::{NoKernel, UniverseError};
 use crate::kmod::{AllowedError, Finding, ManifestError};
 use crate::model::{ByteSize, HostName, KernelRelease, KmodSetName, TierName};
-use crate::oci::archive::ArchiveError;
+use crate::oci::archive::SourceError;
 use crate::oci::copy::CopyError;
 use crate::oci::registry::RegistryError;
 use crate::oci::registry::auth::AuthError;
@@ -95,7 +95,7 @@ pub enum BuildError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
-    Archive(#[from] ArchiveError),
+    Archive(#[from] SourceError),
     #[error("registry logins in `{path}`")]
     Login { path: Utf8PathBuf, source: AuthError },
     #[error("`{requested}` no longer is what was locked: expected {expected}, found {found}; `imgbuild lock --update` takes the new one")]

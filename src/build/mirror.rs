@@ -8,7 +8,8 @@ use super::{BuildError, Project, Session, logins};
 use crate::model::{ImageLocator, PinnedReference, TierName};
 use crate::oci::copy::{Copied, Copier, Resolved, Verification};
 use crate::oci::registry::{Registry, RegistryConfig};
-use crate::oci::{ArchiveSource, Image, ImageSource, Layout, LayoutSource};
+use crate::oci::archive::{ArchiveSource, LayoutSource};
+use crate::oci::{Image, ImageSource, Layout};
 use crate::sys::clock::Stopwatch;
 use crate::sys::dirs;
 

@@ -64,8 +64,10 @@ impl ImageBuilder {
     pub fn layer(mut self, layer: &WrittenLayer, created_by: &str) -> Self {
         self.layers.push(json!(layer.descriptor));
         self.member("rootfs", "diff_ids").push(json!(layer.diff_id));
-        let created = self.created.to_rfc3339();
-        self.history().push(json!({"created": created, "created_by": created_by}));
+        // A history has an entry for every layer or does not exist: a base that came without one stays so.
+        if let Some(history) = self.config.get_mut("history").and_then(Value::as_array_mut) {
+            history.push(json!({"created": self.created.to_rfc3339(), "created_by": created_by}));
+        }
         self
     }
 
@@ -123,10 +125,6 @@ impl ImageBuilder {
     fn member(&mut self, outer: &str, inner: &str) -> &mut Vec<Value> {
         array(object(self.config.entry(outer).or_insert(Value::Null)).entry(inner).or_insert(Value::Null))
     }
-
-    fn history(&mut self) -> &mut Vec<Value> {
-        array(self.config.entry("history").or_insert(Value::Null))
-    }
 }
 
 /// The value as an object, made one when it is anything else: Go writes `null` for what is empty.
@@ -148,4 +146,164 @@ fn check_present(layout: &Layout, layer: &Value) -> Result<(), LayoutError> {
     let invalid = |source| LayoutError::Json { kind: DocumentKind::Manifest, source };
     let digest: Digest = serde_json::from_value(layer["digest"].clone()).map_err(invalid)?;
     if layout.has_blob(&digest)? { Ok(()) } else { Err(LayoutError::MissingBlob { digest }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layer::{Compression, EntryKind, LayerEntry, LayerWriter, Metadata, UnpackLimits};
+    use super::super::tree::{ImageTree, MergePolicy};
+    use super::*;
+
+    fn layout() -> (tempfile::TempDir, Layout) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let dir = cap_std::fs_utf8::Dir::open_ambient_dir(path, cap_std::ambient_authority()).unwrap();
+        (folder, Layout::create_or_open(dir).unwrap())
+    }
+
+    fn layer(layout: &Layout, path: &str, content: &str) -> WrittenLayer {
+        let blob = layout.create_blob().unwrap();
+        let mut writer = LayerWriter::new(blob, Compression::default(), SourceDateEpoch::from_secs(1)).unwrap();
+        let entry = LayerEntry {
+            path: path.into(),
+            kind: EntryKind::File { size: content.len() as u64 },
+            metadata: Metadata::with_mode(0o644),
+            offset: 0,
+            dropped: Vec::new(),
+        };
+        writer.append(&entry, &mut content.as_bytes()).unwrap();
+        let (layer, blob) = writer.finish().unwrap();
+        blob.complete_verified_as(&layer.descriptor).unwrap();
+        layer
+    }
+
+    fn platform() -> Platform {
+        serde_json::from_value(json!({"os": "linux", "architecture": "arm64"})).unwrap()
+    }
+
+    /// A base with everything a registry may send: unknown fields, annotated layers, Docker's extras.
+    fn foreign_base(layout: &Layout) -> Descriptor {
+        let below = layer(layout, "below", "1");
+        let config = json!({
+            "architecture": "arm64", "os": "linux", "moby.buildkit.cache.v0": "x",
+            "rootfs": {"type": "layers", "diff_ids": [below.diff_id]},
+            "history": [{"created_by": "base", "x-unknown": 1}],
+            "config": {"Labels": null, "Healthcheck": {"Test": ["NONE"]}, "Cmd": ["/sbin/init"]},
+        });
+        let config = layout.write_json(&config, MediaType::ImageConfig).unwrap();
+        let mut descriptor = json!(below.descriptor);
+        descriptor["annotations"] = json!({"z": "1", "a": "2"});
+        descriptor["x-unknown"] = json!({"deep": [1, 2]});
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MediaType::ImageManifest, "config": config, "layers": [descriptor],
+            "annotations": {"only": "the base's"},
+        });
+        layout.write_json(&manifest, MediaType::ImageManifest).unwrap()
+    }
+
+    #[test]
+    fn the_new_image_begins_with_exactly_the_base() {
+        let (_folder, layout) = layout();
+        let base = Image::load(&layout, &foreign_base(&layout), None).unwrap();
+        let top = layer(&layout, "top", "2");
+        let descriptor = ImageBuilder::on(&base, SourceDateEpoch::from_secs(86_400))
+            .base_name("example.com/base:1")
+            .layer(&top, "imgbuild tier 2")
+            .label("containers.bootc", "1")
+            .run_setting("Cmd", Value::Null)
+            .write(&layout)
+            .unwrap();
+        let image = Image::load(&layout, &descriptor, Some(&platform())).unwrap();
+        let layers = |image: &Image| {
+            let text = String::from_utf8(image.manifest_bytes().to_vec()).unwrap();
+            let (_, rest) = text.split_once("\"layers\":[").unwrap();
+            rest.split_once("],\"mediaType\"").unwrap().0.to_owned()
+        };
+        assert!(layers(&base).contains("x-unknown"));
+        let top_descriptor = String::from_utf8(super::super::layout::canonical_json(&top.descriptor).unwrap()).unwrap();
+        assert_eq!(layers(&image), format!("{},{top_descriptor}", layers(&base)), "byte for byte");
+        assert_eq!(image.layers()[..1], *base.layers());
+        assert_eq!(image.layers()[1].diff_id, top.diff_id);
+
+        let config: Value = serde_json::from_slice(image.config_bytes()).unwrap();
+        assert_eq!(config["created"], "1970-01-02T00:00:00Z");
+        assert_eq!(config["config"], json!({"Labels": {"containers.bootc": "1"}, "Healthcheck": {"Test": ["NONE"]}}));
+        assert_eq!(config["moby.buildkit.cache.v0"], "x");
+        assert_eq!(
+            config["history"],
+            json!([{"created_by": "base", "x-unknown": 1}, {"created": "1970-01-02T00:00:00Z", "created_by": "imgbuild tier 2"}])
+        );
+        let manifest: Value = serde_json::from_slice(image.manifest_bytes()).unwrap();
+        assert_eq!(
+            manifest["annotations"],
+            json!({BASE_DIGEST: base.digest(), BASE_NAME: "example.com/base:1"}),
+            "the base's own annotations are not about this image"
+        );
+        assert_eq!(image.label("containers.bootc"), Some("1"));
+
+        let source = image.layer_source(&layout, UnpackLimits::default());
+        let tree = ImageTree::from_layers(&source, &MergePolicy::default()).unwrap();
+        assert_eq!(tree.read_file(&source, "below", 9).unwrap(), b"1");
+        assert_eq!(tree.read_file(&source, "top", 9).unwrap(), b"2");
+    }
+
+    #[test]
+    fn an_image_from_scratch_is_the_same_twice() {
+        let build = || {
+            let (folder, layout) = layout();
+            let descriptor = ImageBuilder::scratch(platform(), SourceDateEpoch::from_secs(5))
+                .layer(&layer(&layout, "f", "x"), "first")
+                .annotation("b", "2")
+                .annotation("a", "1")
+                .label("z", "1")
+                .label("y", "2")
+                .write(&layout)
+                .unwrap();
+            (folder, layout, descriptor)
+        };
+        let (_folder, layout, descriptor) = build();
+        assert_eq!(descriptor, build().2);
+        let image = Image::load(&layout, &descriptor, Some(&platform())).unwrap();
+        assert_eq!(super::super::image::show_platform(&image.platform()), "linux/arm64");
+        assert_eq!(image.config().history().as_ref().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_layer_must_be_there_before_an_image_has_it() {
+        let (_folder, layout) = layout();
+        let (_elsewhere, other) = super::tests::layout();
+        let missing = layer(&other, "f", "x");
+        let builder = ImageBuilder::scratch(platform(), SourceDateEpoch::from_secs(5)).layer(&missing, "first");
+        assert!(matches!(builder.write(&layout), Err(LayoutError::MissingBlob { .. })));
+    }
+
+    #[test]
+    fn a_base_without_history_stays_without() {
+        let (_folder, layout) = layout();
+        let below = layer(&layout, "below", "1");
+        let config =
+            json!({"architecture": "arm64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [below.diff_id]}});
+        let config = layout.write_json(&config, MediaType::ImageConfig).unwrap();
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": [below.descriptor]});
+        let base = layout.write_json(&manifest, MediaType::ImageManifest).unwrap();
+        let base = Image::load(&layout, &base, None).unwrap();
+        let top = layer(&layout, "top", "2");
+        let image = ImageBuilder::on(&base, SourceDateEpoch::from_secs(5)).layer(&top, "top").write(&layout).unwrap();
+        let image = Image::load(&layout, &image, None).unwrap();
+        assert_eq!(image.config().history(), &None, "a history must have an entry for every layer");
+    }
+
+    #[test]
+    fn manifest_and_configuration_must_agree_on_the_layers() {
+        let (_folder, layout) = layout();
+        let below = layer(&layout, "below", "1");
+        for (diff_ids, ok) in [(json!([below.diff_id]), true), (json!([]), false), (json!(["sha256:../.."]), false)] {
+            let config =
+                json!({"architecture": "arm64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+            let config = layout.write_json(&config, MediaType::ImageConfig).unwrap();
+            let manifest = json!({"schemaVersion": 2, "config": config, "layers": [below.descriptor]});
+            let manifest = layout.write_json(&manifest, MediaType::ImageManifest).unwrap();
+            assert_eq!(Image::load(&layout, &manifest, None).is_ok(), ok, "{diff_ids}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the one layer reader and the one merged tree of the program. May not run processes.
 
+mod archive;
 mod builder;
 pub mod copy;
 mod digest;
@@ -12,10 +13,12 @@ pub mod layer;
 pub mod layout;
 pub mod registry;
 mod source;
+pub mod spec;
 #[cfg(test)]
 mod testing;
 pub mod tree;
 
+pub use archive::{ArchiveSource, LayoutSource, SourceError};
 pub use builder::{BASE_DIGEST, BASE_NAME, ImageBuilder};
 pub use digest::{Hasher, HashingWriter, VerifiedReader, VerifyError, sha256, verify_error};
 pub use image::{Image, ImageError, Layer};

@@ -1,7 +1,6 @@
 //! What imgbuild itself adds to a bootstrapped tier-1 image, besides its packages.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use crate::config::Bootstrap;
 use crate::model::{Karg, ModuleName};
@@ -62,21 +61,13 @@ pub fn bootstrap_files(tier: &Bootstrap) -> Vec<BootstrapFile> {
 
 /// A bootc kargs.d file.
 fn kargs(kargs: &[Karg]) -> Option<String> {
-    (!kargs.is_empty()).then(|| {
-        let list: Vec<_> = kargs.iter().map(|karg| toml::Value::from(karg.as_str()).to_string()).collect();
-        format!("kargs = [{}]\n", list.join(", "))
-    })
+    (!kargs.is_empty()).then(|| super::kargs_toml(kargs))
 }
 
-/// dracut.conf(5) reads this as shell, so that what is no module name stays out.
+/// A dracut.conf(5) file; module names hold nothing that the shell would read.
 fn drivers(drivers: &[ModuleName]) -> Option<String> {
-    let name =
-        |driver: &&String| driver.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    let mut text = String::new();
-    for driver in drivers.iter().filter(name) {
-        let _infallible = writeln!(text, "add_drivers+=\" {driver} \"");
-    }
-    (!text.is_empty()).then_some(text)
+    let lines = drivers.iter().map(|driver| format!("add_drivers+=\" {driver} \"\n"));
+    (!drivers.is_empty()).then(|| lines.collect())
 }
 
 #[cfg(test)]
@@ -84,7 +75,6 @@ mod tests {
     use super::*;
 
     fn tier(kargs: &[&str], drivers: &[&str]) -> Bootstrap {
-        let text = |items: &[&str]| items.iter().map(|&item| item.to_owned()).collect();
         Bootstrap {
             suite: "trixie".to_owned(),
             updates: Vec::new(),
@@ -92,12 +82,12 @@ mod tests {
             mirror: None,
             security_mirror: None,
             keyring: None,
-            kernel: "linux-image-cloud-amd64".to_owned(),
+            kernel: "linux-image-cloud-amd64".parse().unwrap(),
             packages: Vec::new(),
             exclude: Vec::new(),
             include: Vec::new(),
-            kargs: text(kargs),
-            initramfs_drivers: text(drivers),
+            kargs: kargs.iter().map(|karg| karg.parse().unwrap()).collect(),
+            initramfs_drivers: drivers.iter().map(|driver| driver.parse().unwrap()).collect(),
         }
     }
 
@@ -112,7 +102,7 @@ mod tests {
 
     #[test]
     fn generated_files_cannot_be_broken_out_of() {
-        let files = bootstrap_files(&tier(&[r#"a="b c""#, "quiet"], &["virtio_blk", "x\"; rm -rf /; \""]));
+        let files = bootstrap_files(&tier(&[r#"a="b c""#, "quiet"], &["virtio_blk"]));
         let content = |path: &str| files.iter().find(|file| file.path.contains(path)).unwrap().content.clone();
         let kargs: toml::Table = content("kargs.d").parse().unwrap();
         assert_eq!(kargs["kargs"].as_array().unwrap()[0].as_str(), Some(r#"a="b c""#));

@@ -13,6 +13,8 @@ mod select;
 mod steps;
 mod wanted;
 
+use crate::model::Karg;
+
 pub use bootstrap::{BootstrapFile, FINISH, SETUP_ROOT, bootstrap_files};
 pub use containerfile::{APT, CERTIFICATE, InputScript, KEY_ID, RenderError, SetStage, StageKit, Tier2Stages, render};
 pub use select::{Selection, UnknownTarget};
@@ -20,7 +22,7 @@ pub use steps::{Action, ModuleSet, Packages, Plan, Step, Target, base_of, resolv
 pub use wanted::wanted;
 
 /// A bootc kernel-argument file (`/usr/lib/bootc/kargs.d/*.toml`).
-pub fn kargs_toml(kargs: &[String]) -> String {
-    let list = kargs.iter().map(|karg| toml::Value::String(karg.clone()).to_string()).collect::<Vec<_>>();
+pub fn kargs_toml(kargs: &[Karg]) -> String {
+    let list = kargs.iter().map(|karg| toml::Value::from(karg.as_str()).to_string()).collect::<Vec<_>>();
     format!("kargs = [{}]\n", list.join(", "))
 }

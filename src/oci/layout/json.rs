@@ -87,7 +87,7 @@ pub fn parse_config(bytes: &[u8]) -> Result<ImageConfiguration, LayoutError> {
     serde_json::from_slice(bytes).map_err(|source| LayoutError::Json { kind: DocumentKind::Config, source })
 }
 
-pub(super) fn check_marker(bytes: &[u8]) -> Result<(), LayoutError> {
+pub(in super::super) fn check_marker(bytes: &[u8]) -> Result<(), LayoutError> {
     let marker: Value = serde_json::from_slice(bytes)
         .map_err(|source| LayoutError::Json { kind: DocumentKind::LayoutMarker, source })?;
     match marker.get("imageLayoutVersion").and_then(Value::as_str) {

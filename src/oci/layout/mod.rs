@@ -24,6 +24,7 @@ use serde::Serialize;
 pub use blob::BlobWriter;
 pub use error::LayoutError;
 pub use gc::{Garbage, SweepMode};
+pub(super) use json::check_marker;
 pub use json::{DocumentKind, canonical_json, parse_config, parse_index, parse_manifest};
 
 use super::digest::{VerifiedReader, sha256_hex};
@@ -196,19 +197,23 @@ impl Layout {
     /// The file of a blob, whose size has been compared and whose digest has not.
     pub(super) fn blob_file(&self, descriptor: &Descriptor) -> Result<std::fs::File, LayoutError> {
         let digest = descriptor.digest();
-        let name = sha256_hex(digest)?;
-        let failed = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::NotFound => LayoutError::MissingBlob { digest: digest.clone() },
-            _ => LayoutError::Blob { digest: digest.clone(), source },
-        };
-        let file = self.blobs.open(name).map_err(failed)?.into_std();
-        let found = file.metadata().map_err(failed)?.len();
+        let file = self.blob_reader(digest)?;
+        let found = file.metadata().map_err(|source| LayoutError::Blob { digest: digest.clone(), source })?.len();
         let expected = descriptor.size();
         if found == expected {
             Ok(file)
         } else {
             Err(super::digest::VerifyError::Size { digest: digest.clone(), expected, found }.into())
         }
+    }
+
+    /// The file of a blob of which only the digest is known; nothing has been compared.
+    pub(super) fn blob_reader(&self, digest: &Digest) -> Result<std::fs::File, LayoutError> {
+        let name = sha256_hex(digest)?;
+        self.blobs.open(name).map(cap_std::fs_utf8::File::into_std).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => LayoutError::MissingBlob { digest: digest.clone() },
+            _ => LayoutError::Blob { digest: digest.clone(), source },
+        })
     }
 
     /// Opens a blob; reading it to its end verifies digest and size.
