@@ -10,6 +10,8 @@ mod definition;
 mod digest;
 mod document;
 mod error;
+mod file;
+mod folder;
 mod host;
 mod kmod;
 mod load;
@@ -20,6 +22,7 @@ mod rules;
 pub mod schema;
 pub mod secrets;
 mod shape;
+mod sources;
 mod tier;
 
 pub use builtin::Builtin;
