@@ -156,14 +156,13 @@ pub(super) fn judge_host(path: String, text: String) -> Loaded<Host> {
 }
 
 pub(super) fn judge_tier(path: String, text: String) -> Loaded<AnyTier> {
-    let folder = path.strip_suffix("tier.toml").unwrap_or_default().to_owned();
     match tier_number(&text) {
         Ok(1) => {
             let loaded = judge(path, text, &SHAPES.tier1, |root, judged| {
                 rules::tier1(root, &mut judged.findings);
                 let keyring =
                     root.get("bootstrap").and_then(|node| NameRef::from_key(node, "keyring", RefKind::Source));
-                judged.refs.extend(keyring.filter(NameRef::is_inside).map(|name| name.below(&folder)));
+                judged.refs.extend(keyring.filter(NameRef::is_inside));
                 explain_other_tier(&mut judged.findings, &SHAPES.tier2, 2);
             });
             loaded.map(|tier| AnyTier::First(Box::new(tier)))
@@ -177,7 +176,7 @@ pub(super) fn judge_tier(path: String, text: String) -> Loaded<AnyTier> {
                 let keys = root
                     .entries_of("repositories")
                     .filter_map(|(_, _, node)| NameRef::from_key(node, "key", RefKind::Source));
-                judged.refs.extend(keys.filter(NameRef::is_inside).map(|name| name.below(&folder)));
+                judged.refs.extend(keys.filter(NameRef::is_inside));
             });
             loaded.map(|tier| AnyTier::Second(Box::new(tier)))
         }

@@ -25,7 +25,7 @@ mod shape;
 mod sources;
 mod tier;
 
-pub use builtin::Builtin;
+pub use builtin::{Builtin, DEFAULT_EXAMPLE, UnknownExample, examples, scaffold};
 pub use definition::{Definition, Project};
 pub use digest::definition_digest;
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, NameKind, Position};

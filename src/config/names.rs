@@ -48,12 +48,6 @@ impl NameRef {
         rules::is_inside(&self.name)
     }
 
-    /// The same name as a path below a folder, which ends in `/`.
-    pub(super) fn below(mut self, folder: &str) -> Self {
-        self.name.insert_str(0, folder);
-        self
-    }
-
     /// The names in the array below a key.
     pub(super) fn from_items(root: Node<'_>, key: &str, kind: RefKind) -> impl Iterator<Item = Self> {
         root.texts_of(key).map(move |(name, node)| Self { kind, name: name.to_owned(), span: node.span() })

@@ -99,7 +99,7 @@ fn at_use(path: &str, verdict: &Verdict) -> Option<ConfigErrorKind> {
 
 fn help(verdict: &Verdict) -> &'static str {
     match verdict {
-        Verdict::Unreadable(_) => "hosts name files relative to the project, tiers relative to their own folder",
+        Verdict::Unreadable(_) => "paths are relative to the project",
         _ => super::rules::SECRET_HELP,
     }
 }
