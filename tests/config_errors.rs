@@ -178,6 +178,12 @@ fn host_cases() -> Vec<Case> {
         ),
         host_case("ssh_key_is_none", &["config::bad-value"], "[users.ada]\nssh-keys = [\"ada@example\"]\n"),
         host_case(
+            "ssh_keys_file_with_other_lines",
+            &["config::bad-value"],
+            "[users.ada]\nssh-keys-file = \"ada.pub\"\n",
+        )
+        .with("ada.pub", "# Ada\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ ada\nada@example\n"),
+        host_case(
             "missing_file",
             &["config::missing-file"],
             "[[file]]\npath = \"/etc/motd\"\nsource = \"files/motd\"\n",
@@ -298,6 +304,11 @@ fn tier_cases() -> Vec<Case> {
             "repository_address",
             &["config::bad-value"],
             &format!("{second}[repositories.site]\nurl = \"example.org/x\"\nunsigned = true\n"),
+        ),
+        tier_case(
+            "missing_repository_key",
+            &["config::missing-file"],
+            &format!("{second}[repositories.site]\nurl = \"https://example.org/x\"\nkey = \"site.asc\"\n"),
         ),
         case("unknown_base_of_host", &["config::unknown-name"], &[(HOST_PATH, host("base = \"warehouse\"\n"))]),
     ]

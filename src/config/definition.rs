@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, KmodSet, Tier1, Tier2};
-use crate::model::{HostName, KmodSetName, TierName};
+use super::{Host, KmodSet, Tier1, Tier2, definition_digest};
+use crate::model::{HostName, KmodSetName, Sha256Hex, TierName};
 
 /// `imgbuild.toml`: the root of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -66,4 +66,27 @@ pub struct Definition {
     pub kmods: BTreeMap<KmodSetName, KmodSet>,
     /// Hosts by name.
     pub hosts: BTreeMap<HostName, Host>,
+}
+
+impl Definition {
+    /// The tier a host stands on: its own choice or the project's.
+    ///
+    /// `None` only for a host that is not of this definition.
+    pub fn base_of(&self, host: &HostName) -> Option<&TierName> {
+        self.hosts.get(host)?.base.as_ref().or(self.project.base.as_ref())
+    }
+
+    /// What a lock records to notice that a tier-1 image's definition changed; descriptions do not count.
+    pub fn tier1_digest(&self, name: &TierName) -> Option<Sha256Hex> {
+        let tier = self.tier1.get(name)?;
+        Some(definition_digest(&Tier1 { description: None, ..tier.clone() }))
+    }
+
+    /// The same for a tier-2 image, with the module sets it names: their change is its change.
+    pub fn tier2_digest(&self, name: &TierName) -> Option<Sha256Hex> {
+        let tier = self.tier2.get(name)?;
+        let set = |name: &KmodSetName| Some(KmodSet { description: None, ..self.kmods.get(name)?.clone() });
+        let sets: Vec<KmodSet> = tier.modules.iter().filter_map(set).collect();
+        Some(definition_digest(&(Tier2 { description: None, ..tier.clone() }, sets)))
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Family;
+use super::{Family, definition_digest};
 use crate::model::{KernelRelease, KmodSetName, PinnedReference, Sha256Hex, SourceDateEpoch, TierName};
 
 /// The lock file.
@@ -34,6 +34,13 @@ pub struct LockedTier1 {
     pub kernel: KernelRelease,
     /// Where the image comes from.
     pub source: Tier1Source,
+}
+
+impl LockedTier1 {
+    /// What tier-2 entries resolved against this one record as their `base`.
+    pub fn digest(&self) -> Sha256Hex {
+        definition_digest(self)
+    }
 }
 
 /// Where a tier-1 image comes from.

@@ -7,7 +7,9 @@ use super::Family;
 use super::builtin::Builtin;
 use super::document::Node;
 use super::error::{ConfigErrorKind, Finding, NameKind};
-use super::load::{AnyTier, Files, builtin_kmod, builtin_tier};
+use super::file::{AnyTier, Loaded, builtin_kmod, builtin_tier};
+use super::load::Files;
+use super::rules;
 use super::shape::{listed, nearest};
 
 /// A name used in a file.
@@ -15,11 +17,11 @@ use super::shape::{listed, nearest};
 pub(super) struct NameRef {
     pub(super) kind: RefKind,
     pub(super) name: String,
-    span: Range<usize>,
+    pub(super) span: Range<usize>,
 }
 
 /// What the name is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RefKind {
     /// The tier a host stands on.
     Base,
@@ -29,12 +31,21 @@ pub(super) enum RefKind {
     Module,
     /// The host's own name: leads nowhere, but no two hosts may have the same.
     Hostname,
+    /// A file of the project that becomes part of the image.
+    Source,
+    /// Such a file that holds public keys.
+    PublicKeys,
 }
 
 impl NameRef {
     /// The name below a key.
     pub(super) fn from_key(root: Node<'_>, key: &str, kind: RefKind) -> Option<Self> {
         root.text_of(key).map(|(name, node)| Self { kind, name: name.to_owned(), span: node.span() })
+    }
+
+    /// Whether the name is a path that stays inside its folder; an absolute path or an address does not.
+    pub(super) fn is_inside(&self) -> bool {
+        rules::is_inside(&self.name)
     }
 
     /// The names in the array below a key.
@@ -127,7 +138,7 @@ impl Known {
     fn judge(&self, used: &NameRef) -> Option<Finding> {
         let name = used.name.clone();
         match (used.kind, self.tiers.get(&used.name)) {
-            (RefKind::Hostname, _) => None,
+            (RefKind::Hostname | RefKind::Source | RefKind::PublicKeys, _) => None,
             (RefKind::Module, _) if self.kmods.contains_key(&used.name) => None,
             (RefKind::Module, _) => Some(dangling(used, NameKind::KmodSet, self.kmods.keys(), &self.kmod_help)),
             (_, None) => Some(dangling(used, NameKind::Tier, self.tiers.keys(), &self.tier_help)),
@@ -178,7 +189,7 @@ fn check_bases(files: &mut Files) {
     if !project_is_read || files.project.refs_of(RefKind::Base).next().is_some() {
         return;
     }
-    let without = |(name, host): (&String, &super::load::Loaded<super::Host>)| {
+    let without = |(name, host): (&String, &Loaded<super::Host>)| {
         (host.value.is_some() && host.refs_of(RefKind::Base).next().is_none()).then(|| name.clone())
     };
     let hosts: Vec<String> = files.hosts.iter().filter_map(without).collect();

@@ -48,8 +48,9 @@ pub fn project() -> Value {
 pub fn tier() -> Value {
     let (mut first, mut second) = (of::<Tier1>().to_value(), of::<Tier2>().to_value());
     let mut definitions = serde_json::Map::new();
-    for schema in [&mut first, &mut second] {
-        if let Some(Value::Object(own)) = schema.as_object_mut().and_then(|schema| schema.remove("$defs")) {
+    for schema in [&mut first, &mut second].into_iter().filter_map(Value::as_object_mut) {
+        schema.remove("$schema");
+        if let Some(Value::Object(own)) = schema.remove("$defs") {
             definitions.extend(own);
         }
     }

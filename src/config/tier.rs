@@ -85,7 +85,7 @@ pub struct Bootstrap {
     /// Archive of the `*-security` suites, where `mirror` is given.
     #[serde(default)]
     pub security_mirror: Option<String>,
-    /// File with the archive's signing keys, relative to the tier's folder or absolute;
+    /// File with the archive's signing keys, relative to the project or absolute;
     /// by default the distribution's own keyring on this machine.
     #[serde(default)]
     pub keyring: Option<String>,
@@ -158,7 +158,7 @@ pub struct Repository {
     /// apt only: components.
     #[serde(default)]
     pub components: Vec<String>,
-    /// File with the signing key, relative to the tier's folder, or its `https://` address.
+    /// File with the signing key, relative to the project, or its `https://` address.
     #[serde(default)]
     pub key: Option<String>,
     /// Accept packages nobody signed. Needs no `key`.

@@ -1,19 +1,13 @@
 //! Rules of `hosts/<host>.toml`.
 
-use std::io;
-
 use crate::config::document::Node;
-use crate::config::error::{ConfigError, ConfigErrorKind, ConfigErrors, Finding};
-use crate::config::secrets;
+use crate::config::error::{ConfigErrorKind, Finding};
+use crate::config::secrets::{self, Secret};
 use crate::model::UserName;
 
 use super::{Seen, bad_value, exactly_one, relative, unique, word};
 
-/// Reads a file of the project.
-pub(in crate::config) type Sources<'a> = &'a (dyn Fn(&str) -> io::Result<Vec<u8>> + Sync);
-
-/// Checks a host; what is wrong in the files it takes its content from is reported as errors of those files.
-pub(in crate::config) fn host(root: Node<'_>, sources: Sources<'_>, findings: &mut Vec<Finding>) -> Vec<ConfigError> {
+pub(in crate::config) fn host(root: Node<'_>, findings: &mut Vec<Finding>) {
     system(root, findings);
     paths(root, findings);
     accounts(root, findings);
@@ -21,7 +15,7 @@ pub(in crate::config) fn host(root: Node<'_>, sources: Sources<'_>, findings: &m
     for (_, _, node) in root.entries_of("network") {
         network(node, findings);
     }
-    contents(root, sources, findings)
+    contents(root, findings);
 }
 
 fn system(root: Node<'_>, findings: &mut Vec<Finding>) {
@@ -96,7 +90,7 @@ fn accounts(root: Node<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Whether the text is one line of an `authorized_keys` file.
-fn is_public_key(line: &str) -> bool {
+pub(in crate::config) fn is_public_key(line: &str) -> bool {
     // Options may stand in front (sshd(8), AUTHORIZED_KEYS FILE FORMAT); the key itself begins with its type's length.
     let mut words = line.split_ascii_whitespace().skip_while(|word| !is_key_type(word));
     words.next().is_some() && words.next().is_some_and(|key| key.starts_with("AAAA")) && !line.contains('\n')
@@ -106,7 +100,7 @@ fn is_key_type(word: &str) -> bool {
     ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|prefix| word.starts_with(prefix))
 }
 
-const SECRET_HELP: &str =
+pub(in crate::config) const SECRET_HELP: &str =
     "everyone who can pull the image could read it; hand secrets to the host when its disk is written";
 
 /// A unit has one state.
@@ -135,73 +129,47 @@ fn network(node: Node<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Content comes from one place and holds no secret.
-fn contents(root: Node<'_>, sources: Sources<'_>, findings: &mut Vec<Finding>) -> Vec<ConfigError> {
-    let mut elsewhere = Vec::new();
+/// Content comes from one place and holds no secret; files of the project are read later, each once.
+fn contents(root: Node<'_>, findings: &mut Vec<Finding>) {
     for node in root.items_of("file") {
         exactly_one(node, "content", "source", findings);
         if let Some((text, content)) = node.text_of("content") {
             findings.extend(inline_secret(text, content));
         }
-        elsewhere.extend(referenced(node, "source", sources, findings));
+        source_path(node, "source", findings);
     }
     for (_, _, user) in root.entries_of("users") {
-        elsewhere.extend(referenced(user, "ssh-keys-file", sources, findings));
+        source_path(user, "ssh-keys-file", findings);
     }
-    elsewhere.extend(referenced(root, "containerfile", sources, findings));
-    elsewhere
+    source_path(root, "containerfile", findings);
+}
+
+fn source_path(node: Node<'_>, key: &str, findings: &mut Vec<Finding>) {
+    if let Some((path, value)) = node.text_of(key) {
+        relative(path, value, findings);
+    }
 }
 
 /// A secret in the text of a definition, shown at its own line where the text is written as it is.
 fn inline_secret(text: &str, node: Node<'_>) -> Option<Finding> {
     let decoded = secrets::find(text.as_bytes())?;
-    let kind = ConfigErrorKind::Secret { kind: decoded.kind };
-    let finding = match secrets::find(node.raw().as_bytes()) {
-        Some(raw) => {
-            let start = node.span().start;
-            Finding::at(start + raw.span.start..start + raw.span.start + raw.marker, kind)
-        }
-        None => Finding::at(node.span(), kind).hide(node.span()),
-    };
-    Some(finding.help(SECRET_HELP))
+    let start = node.span().start;
+    let finding = secrets::find(node.raw().as_bytes()).map(|raw| secret_at(start, &raw));
+    Some(finding.unwrap_or_else(|| {
+        let kind = ConfigErrorKind::Secret { kind: decoded.kind };
+        Finding::at(node.span(), kind).help(SECRET_HELP).hide(node.span())
+    }))
 }
 
-/// A file of the project that becomes part of the image.
-fn referenced(node: Node<'_>, key: &str, sources: Sources<'_>, findings: &mut Vec<Finding>) -> Option<ConfigError> {
-    let (path, value) = node.text_of(key)?;
-    let before = findings.len();
-    relative(path, value, findings);
-    if findings.len() > before {
-        return None;
-    }
-    let bytes = match sources(path) {
-        Ok(bytes) => bytes,
-        Err(source) => {
-            findings
-                .push(Finding::at(value.span(), unreadable(path, source)).help("paths are relative to the project"));
-            return None;
-        }
-    };
-    let secret = secrets::find(&bytes)?;
-    let kind = ConfigErrorKind::Secret { kind: secret.kind };
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => {
-            let start = secret.span.start;
-            let finding = Finding::at(start..start + secret.marker, kind).help(SECRET_HELP);
-            ConfigErrors::of_file(path, Some(text), vec![finding]).pop()
-        }
-        Err(_) => {
-            findings.push(Finding::at(value.span(), kind).help(SECRET_HELP));
-            None
-        }
-    }
+/// The first secret of a text.
+pub(in crate::config) fn secret_in(text: &str) -> Option<Finding> {
+    secrets::find(text.as_bytes()).map(|secret| secret_at(0, &secret))
 }
 
-fn unreadable(path: &str, source: io::Error) -> ConfigErrorKind {
-    match source.kind() {
-        io::ErrorKind::NotFound => ConfigErrorKind::MissingFile { path: path.to_owned() },
-        _ => ConfigErrorKind::Unreadable { path: path.to_owned(), source },
-    }
+/// Underlines the marker of a secret that was found in what begins at `offset`.
+fn secret_at(offset: usize, secret: &Secret) -> Finding {
+    let start = offset + secret.span.start;
+    Finding::at(start..start + secret.marker, ConfigErrorKind::Secret { kind: secret.kind }).help(SECRET_HELP)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod tier;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-pub(super) use host::{Sources, host};
+pub(super) use host::{SECRET_HELP, host, is_public_key, secret_in};
 pub(super) use kmod::kmod;
 pub(super) use project::project;
 pub(super) use tier::{tier1, tier2};
@@ -107,10 +107,14 @@ fn url(text: &str, node: Node<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether a path stays inside the folder it is relative to.
+pub(super) fn is_inside(path: &str) -> bool {
+    path.trim_end_matches('/').split('/').all(|part| !part.is_empty() && part != "..")
+}
+
 /// A file or folder of the project.
 fn relative(text: &str, node: Node<'_>, findings: &mut Vec<Finding>) {
-    let inside = |part: &str| !part.is_empty() && part != "..";
-    if !text.trim_end_matches('/').split('/').all(inside) {
+    if !is_inside(text) {
         let reason = format!("`{text}` is not a path inside the project: no leading `/`, no `..`");
         findings.push(bad_value(node, reason));
     }

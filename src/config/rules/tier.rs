@@ -81,6 +81,9 @@ fn repository(node: Node<'_>, findings: &mut Vec<Finding>) {
         word(text, suite, findings);
     }
     node.texts_of("components").for_each(|(text, item)| word(text, item, findings));
+    if let Some((text, key)) = node.text_of("key").filter(|(text, _)| !text.starts_with("https://")) {
+        relative(text, key, findings);
+    }
     let unsigned = node.get("unsigned").and_then(|value| value.boolean()).unwrap_or_default();
     if unsigned {
         not_both(node, "key", "unsigned", findings);
