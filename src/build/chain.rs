@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oci_spec::image::{Arch, Descriptor, Os, Platform};
+use oci_spec::image::{Arch, Descriptor, Digest, Os, Platform};
 use serde::Serialize;
 
 use super::audit::{Event, Verb};
@@ -58,8 +58,11 @@ pub(super) fn open_layout(session: &Session) -> Result<Layout, BuildError> {
     let path = session.store.path().join("oci");
     let dir = dirs::open_or_create(&path).map_err(super::error::io("opening", &path))?;
     let _lock = session.store.lock_index()?;
-    Layout::create_or_open(dir)
-        .map_err(|source| BuildError::Layout { image: path.into_string(), what: "opening the store", source })
+    Layout::create_or_open(dir).map_err(|source| BuildError::Layout {
+        image: path.into_string(),
+        what: "opening the store",
+        source,
+    })
 }
 
 /// The project's platform.
@@ -68,6 +71,26 @@ pub(super) fn platform(project: &Project) -> Platform {
     platform.set_os(Os::Linux);
     platform.set_architecture(Arch::from(project.architecture()));
     platform
+}
+
+/// The platform of this machine, for images that nobody pinned to one.
+pub(super) fn machine_platform() -> Platform {
+    let mut platform = Platform::default();
+    platform.set_os(Os::Linux);
+    platform.set_architecture(Arch::from(
+        std::env::consts::ARCH.replace("x86_64", "amd64").replace("aarch64", "arm64").as_str(),
+    ));
+    platform
+}
+
+/// The image whose manifest has this digest, if the layout has all of it.
+pub(super) fn find_digest(layout: &Layout, digest: &Digest) -> Result<Option<Image>, BuildError> {
+    let failed = |source| BuildError::Layout { image: digest.to_string(), what: "looking it up", source };
+    let named = layout.names().map_err(failed)?;
+    match named.into_values().find(|descriptor| descriptor.digest() == digest) {
+        Some(descriptor) => Ok(Some(Image::load(layout, &descriptor, None)?)),
+        None => Ok(None),
+    }
 }
 
 /// The merged tree of an image, every layer verified.
@@ -154,9 +177,7 @@ pub(super) fn finish(
 
 /// Writes configuration and manifest.
 pub(super) fn write(layout: &Layout, name: &str, builder: ImageBuilder, key: &str) -> Result<Descriptor, BuildError> {
-    let builder = builder
-        .annotation(INPUTS, key)
-        .annotation("org.opencontainers.image.ref.name", name);
+    let builder = builder.annotation(INPUTS, key).annotation("org.opencontainers.image.ref.name", name);
     builder.write(layout).map_err(|source| BuildError::Layout { image: name.to_owned(), what: "writing", source })
 }
 

@@ -73,14 +73,20 @@ impl<'s> Containers<'s> {
             .runner
             .read(&cmd)
             .map_err(diagnosed(format!("importing {name} into the container storage"), &[buildah::diagnose]))?;
-        let id = buildah::parse_id(&text).ok_or_else(|| BuildError::BuildahOutput { command: cmd.to_string(), output: text.clone() })?;
+        let id = buildah::parse_id(&text)
+            .ok_or_else(|| BuildError::BuildahOutput { command: cmd.to_string(), output: text.clone() })?;
         pulled.insert(image.digest().to_string(), id.to_owned());
         step.finish("");
         Ok(id.to_owned())
     }
 
     /// Builds without a network; every line goes to `on_line`.
-    pub(super) fn build(&self, what: &str, build: &Build<'_>, on_line: &(dyn Fn(&str) + Sync)) -> Result<(), BuildError> {
+    pub(super) fn build(
+        &self,
+        what: &str,
+        build: &Build<'_>,
+        on_line: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), BuildError> {
         let cmd = unshare::without_network(self.storage().build(build));
         self.session
             .runner

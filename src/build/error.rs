@@ -11,12 +11,11 @@ use crate::config::{ConfigErrors, Family};
 use crate::kernel::{NoKernel, UniverseError};
 use crate::kmod::{AllowedError, Finding, ManifestError};
 use crate::model::{ByteSize, HostName, KernelRelease, KmodSetName, TierName};
-use crate::oci::archive::SourceError;
 use crate::oci::copy::CopyError;
 use crate::oci::registry::RegistryError;
 use crate::oci::registry::auth::AuthError;
 use crate::oci::tree::TreeError;
-use crate::oci::{ImageError, LayerError, LayoutError};
+use crate::oci::{ImageError, LayerError, LayoutError, SourceError};
 use crate::plan::RenderError;
 use crate::plan::host::HostError;
 use crate::sys::{CmdError, Interrupted, LockError};
@@ -98,14 +97,21 @@ pub enum BuildError {
     Archive(#[from] SourceError),
     #[error("registry logins in `{path}`")]
     Login { path: Utf8PathBuf, source: AuthError },
-    #[error("`{requested}` no longer is what was locked: expected {expected}, found {found}; `imgbuild lock --update` takes the new one")]
+    #[error(
+        "`{requested}` no longer is what was locked: expected {expected}, found {found}; `imgbuild lock --update` takes the new one"
+    )]
     MirrorDrift { requested: String, expected: String, found: String },
-    #[error("`{image}` must hold exactly one kernel (a folder of /usr/lib/modules with a vmlinuz) and holds {}", some(found))]
+    #[error(
+        "`{image}` must hold exactly one kernel (a folder of /usr/lib/modules with a vmlinuz) and holds {}",
+        some(found)
+    )]
     KernelCount { image: String, found: Vec<String> },
     #[error("`{image}`: kernel {kernel} has no initramfs.img beside it in /usr/lib/modules")]
     NoInitramfs { image: String, kernel: KernelRelease },
     #[error("`{image}` was locked with kernel {expected} and came out with {found}")]
     KernelMismatch { image: String, expected: KernelRelease, found: KernelRelease },
+    #[error("`tier2/{tier}`: dnf is not wired yet")]
+    NoDnf { tier: TierName },
     #[error("`{image}` is not in the lock; `imgbuild lock` puts it there")]
     NotLocked { image: String },
     #[error("host `{host}` stands on nothing: give `base` in its file or in imgbuild.toml")]

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use cap_std::fs_utf8::camino::Utf8Path;
 use serde::Serialize;
 
+use super::BuildError;
 use super::audit::{Audit, Event, Verb};
 use super::error::io;
 use super::locking;
 use super::packages::PackageCache;
-use super::BuildError;
 use crate::config::Lock;
 use crate::model::ByteSize;
 use crate::oci::Layout;

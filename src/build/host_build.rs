@@ -52,7 +52,7 @@ pub(super) fn build(
     let builder = ImageBuilder::on(image, project.epoch()).base_name(&name);
     let created_by = format!("imgbuild tier3 {host}: {containerfile}");
     let builder = layers::merge(layout, image, &added, Stage::Host, project.epoch(), builder, &created_by)?;
-    let key = chain::inputs_key(&(image.digest().to_string(), project.sources_text(containerfile)?));
+    let key = chain::inputs_key(&(image.digest().to_string(), project.read(containerfile)?));
     let finished = chain::finish(session, layout, &name, builder, &key)?;
     Ok(Built::of(&name, &finished, watch.elapsed(), false))
 }

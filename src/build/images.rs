@@ -113,8 +113,11 @@ pub fn inspect(session: &Session, locator: &ImageLocator) -> Result<ImageDetails
         _ => {
             let folder = session.store.work_folder("inspected")?;
             let dir = dirs::open(&folder).map_err(io("opening", &folder))?;
-            let layout = Layout::create_or_open(dir)
-                .map_err(|source| BuildError::Layout { image: locator.to_string(), what: "copying", source })?;
+            let layout = Layout::create_or_open(dir).map_err(|source| BuildError::Layout {
+                image: locator.to_string(),
+                what: "copying",
+                source,
+            })?;
             let copied = mirror::fetch(session, chain::machine_platform(), locator, &layout)?;
             let image = Image::load(&layout, &copied.manifest, None)?;
             details(locator, &layout, &image)?
@@ -166,9 +169,14 @@ fn packages(tree: &ImageTree, layers: &dyn LayerSource) -> Result<String, BuildE
         let stanzas = deb822::parse_stanzas(&text).map_err(BuildError::Status)?;
         return Ok(format!("{} (dpkg)", stanzas.iter().filter(|stanza| stanza.is_installed()).count()));
     }
-    let has = |path: &&str| tree.resolve(path).is_some();
-    Ok(match ["usr/lib/sysimage/rpm/rpmdb.sqlite", "usr/share/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite"].iter().find(has) {
-        Some(path) => format!("rpm database at /{path}"),
-        None => "no package database".to_owned(),
-    })
+    let has = |path: &&&str| tree.resolve(path).is_some();
+    Ok(
+        match ["usr/lib/sysimage/rpm/rpmdb.sqlite", "usr/share/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite"]
+            .iter()
+            .find(has)
+        {
+            Some(path) => format!("rpm database at /{path}"),
+            None => "no package database".to_owned(),
+        },
+    )
 }

@@ -8,8 +8,7 @@ use super::{BuildError, Project, Session, logins};
 use crate::model::{ImageLocator, PinnedReference, TierName};
 use crate::oci::copy::{Copied, Copier, Resolved, Verification};
 use crate::oci::registry::{Registry, RegistryConfig};
-use crate::oci::archive::{ArchiveSource, LayoutSource};
-use crate::oci::{Image, ImageSource, Layout};
+use crate::oci::{ArchiveSource, Image, ImageSource, Layout, LayoutSource};
 use crate::sys::clock::Stopwatch;
 use crate::sys::dirs;
 
@@ -136,8 +135,11 @@ fn with_source<T: SourceTask>(session: &Session, locator: &ImageLocator, task: T
         }
         ImageLocator::OciLayout { path, reference } => {
             let dir = dirs::open(path.as_ref()).map_err(super::error::io("opening", path))?;
-            let layout = Layout::open(dir)
-                .map_err(|source| BuildError::Layout { image: path.clone(), what: "opening", source })?;
+            let layout = Layout::open(dir).map_err(|source| BuildError::Layout {
+                image: path.clone(),
+                what: "opening",
+                source,
+            })?;
             task.run(&LayoutSource::new(&layout, reference.clone()))
         }
         ImageLocator::OciArchive { path, reference } => {

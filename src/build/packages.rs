@@ -16,8 +16,8 @@ use super::error::{BuildError, command, io};
 use crate::config::{Archive, LockedPackage};
 use crate::model::{ByteSize, hex};
 use crate::sys::{Step, dirs};
-use crate::tool::apt::{Apt, Download};
-use crate::tool::dpkg;
+use crate::tool::apt::{self, Apt, Download};
+use crate::tool::{deb822, dpkg};
 
 /// How many files one run of the fetching program gets: few enough to show progress, enough to keep connections busy.
 const BATCH: usize = 16;
@@ -33,17 +33,16 @@ impl Archives {
     }
 
     /// The archive an address belongs to, and the rest of the address.
-    pub(super) fn locate<'u>(&self, uri: &'u str) -> Option<(Archive, &'u str)> {
-        let below = |root: &str| uri.strip_prefix(root.trim_end_matches('/'))?.strip_prefix('/');
-        self.0.iter().find_map(|(archive, root)| Some((archive.clone(), below(root)?)))
+    pub(super) fn locate(&self, uri: &str) -> Option<(Archive, String)> {
+        self.0.iter().find_map(|(archive, root)| Some((archive.clone(), apt::below(root, uri)?)))
     }
 
     fn uri(&self, package: &LockedPackage) -> Result<String, BuildError> {
         let root = self.0.get(&package.archive).ok_or_else(|| BuildError::UnknownArchive {
             package: package.name.clone(),
-            archive: package.archive.to_string(),
+            archive: format!("{:?}", package.archive),
         })?;
-        Ok(format!("{}/{}", root.trim_end_matches('/'), package.path))
+        Ok(apt::uri_of(root, &package.path))
     }
 }
 
@@ -101,12 +100,7 @@ impl<'s> PackageCache<'s> {
         Ok(())
     }
 
-    fn fetch(
-        &self,
-        batch: &[&LockedPackage],
-        archives: &Archives,
-        apt_config: &Utf8Path,
-    ) -> Result<(), BuildError> {
+    fn fetch(&self, batch: &[&LockedPackage], archives: &Archives, apt_config: &Utf8Path) -> Result<(), BuildError> {
         let folder = self.session.store.work_folder("fetch")?;
         let fetched = dirs::open(&folder).map_err(io("opening", &folder))?;
         let uris = batch.iter().map(|package| archives.uri(package)).collect::<Result<Vec<_>, _>>()?;
@@ -252,8 +246,9 @@ impl<'s> PackageCache<'s> {
 }
 
 /// The one description in the text of a control file.
-pub(super) fn only_stanza<'c>(package: &LockedPackage, control: &'c str) -> Result<dpkg::Stanza<'c>, BuildError> {
-    let stanzas = dpkg::parse_stanzas(control).map_err(|source| BuildError::Control { package: package.name.clone(), source })?;
+pub(super) fn only_stanza<'c>(package: &LockedPackage, control: &'c str) -> Result<deb822::Stanza<'c>, BuildError> {
+    let stanzas = deb822::parse_stanzas(control)
+        .map_err(|source| BuildError::Control { package: package.name.clone(), source })?;
     stanzas.into_iter().next().ok_or_else(|| BuildError::EmptyControl { package: package.name.clone() })
 }
 

@@ -148,18 +148,46 @@ pub fn examine(session: &Session, needs: &Needs) -> Report {
     }
     if needs.apt {
         let purpose = "resolves and fetches Debian packages";
-        checks.push(program(session, "apt", purpose, &tool::apt::version(), tool::apt::MINIMUM, tool::apt::MINIMUM_REASON));
-        checks.push(program(session, "dpkg", "reads Debian packages", &Cmd::new("dpkg-deb").package("dpkg").arg("--version"), ToolVersion::new(1, 21, 0), "which is Debian 12's"));
+        checks.push(program(
+            session,
+            "apt",
+            purpose,
+            &tool::apt::version(),
+            tool::apt::MINIMUM,
+            tool::apt::MINIMUM_REASON,
+        ));
+        checks.push(program(
+            session,
+            "dpkg",
+            "reads Debian packages",
+            &Cmd::new("dpkg-deb").package("dpkg").arg("--version"),
+            ToolVersion::new(1, 21, 0),
+            "which is Debian 12's",
+        ));
         checks.push(keyring());
     }
     if needs.bootstrap {
         let purpose = "makes a root file system from packages";
-        checks.push(program(session, "mmdebstrap", purpose, &tool::mmdebstrap::version(), tool::mmdebstrap::MINIMUM, tool::mmdebstrap::MINIMUM_REASON));
+        checks.push(program(
+            session,
+            "mmdebstrap",
+            purpose,
+            &tool::mmdebstrap::version(),
+            tool::mmdebstrap::MINIMUM,
+            tool::mmdebstrap::MINIMUM_REASON,
+        ));
         checks.push(setup_root_program(session));
     }
     if needs.containers {
         let purpose = "runs the builder stages of kernel modules";
-        checks.push(program(session, "buildah", purpose, &tool::buildah::version(), tool::buildah::MINIMUM, tool::buildah::MINIMUM_REASON));
+        checks.push(program(
+            session,
+            "buildah",
+            purpose,
+            &tool::buildah::version(),
+            tool::buildah::MINIMUM,
+            tool::buildah::MINIMUM_REASON,
+        ));
         checks.push(storage_driver(session));
     }
     Report { checks }
@@ -183,7 +211,10 @@ fn program(
             Err(error) => Outcome::Unknown { reason: error.to_string() },
             Ok(found) => match found.at_least(name, minimum, reason) {
                 Ok(version) => Outcome::Fine { found: version.to_string() },
-                Err(error) => Outcome::Missing { problem: error.to_string(), fix: format!("apt-get install {name} on a newer release, or from its backports") },
+                Err(error) => Outcome::Missing {
+                    problem: error.to_string(),
+                    fix: format!("apt-get install {name} on a newer release, or from its backports"),
+                },
             },
         },
     };

@@ -5,10 +5,11 @@ use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 
 use super::error::{BuildError, io};
 use crate::config::{Builtin, Definition, Lock};
+use crate::model::SourceDateEpoch;
 use crate::plan::Selection;
 use crate::plan::drift::{Drift, drift};
 use crate::plan::host::{self, Sources};
-use crate::sys::dirs;
+use crate::sys::{dirs, env};
 
 /// Name of the lock file.
 const LOCK_FILE: &str = "imgbuild.lock";
@@ -105,17 +106,26 @@ impl Project {
         Ok(())
     }
 
+    /// The time written into images: the user's, else the lock's.
+    pub fn epoch(&self) -> SourceDateEpoch {
+        let given = env::SOURCE_DATE_EPOCH.get().and_then(|text| text.parse().ok());
+        let locked = self.lock.as_ref().map(|lock| lock.source_date_epoch);
+        given.or(locked).unwrap_or_else(|| SourceDateEpoch::from_secs(0))
+    }
+
+    /// The bytes of a file of the project.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, BuildError> {
+        self.dir.read(path).map_err(io("reading", self.resolve(path)))
+    }
+
     /// The bytes of every file that `host` names.
     ///
     /// # Errors
     /// When one cannot be read.
     pub fn sources(&self, host: &crate::config::Host) -> Result<Sources, BuildError> {
-        host::sources(host)
-            .into_iter()
-            .map(|path| {
-                let bytes = self.dir.read(path).map_err(io("reading", self.resolve(path)))?;
-                Ok((path.to_owned(), bytes))
-            })
-            .collect()
+        host::sources(host).into_iter().map(|path| Ok((path.to_owned(), self.read(path)?))).collect()
     }
 }

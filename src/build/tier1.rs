@@ -1,5 +1,6 @@
 //! Tier 1: bootstrapped from packages, or mirrored.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
@@ -20,31 +21,13 @@ use crate::sys::dirs;
 use crate::tool::mmdebstrap::{self, Bootstrap as Mmdebstrap};
 use crate::tool::{apt, dpkg, unshare};
 
-/// Files that go into every bootstrapped image, and the script that puts them there.
-const FILES: [(&str, &str); 5] = [
-    ("finish.sh", include_str!("../../templates/bootstrap/finish.sh")),
-    (
-        "tree/usr/lib/composefs/setup-root-conf.toml",
-        include_str!("../../templates/bootstrap/dracut/setup-root-conf.toml"),
-    ),
-    (
-        "tree/usr/lib/dracut/modules.d/37composefs/module-setup.sh",
-        include_str!("../../templates/bootstrap/dracut/37composefs/module-setup.sh"),
-    ),
-    (
-        "tree/usr/lib/dracut/modules.d/37composefs/composefs-setup-root.service",
-        include_str!("../../templates/bootstrap/dracut/37composefs/composefs-setup-root.service"),
-    ),
-    (
-        "tree/usr/lib/dracut/dracut.conf.d/50-imgbuild.conf",
-        include_str!("../../templates/bootstrap/dracut/50-imgbuild.conf"),
-    ),
-
-
-];
-
 /// Builds one tier-1 image.
-pub(super) fn build(session: &Session, project: &Project, layout: &Layout, name: &TierName) -> Result<Built, BuildError> {
+pub(super) fn build(
+    session: &Session,
+    project: &Project,
+    layout: &Layout,
+    name: &TierName,
+) -> Result<Built, BuildError> {
     let tier = &project.definition.tier1[name];
     let lock = project.lock.as_ref().expect("settled before");
     let entry = &lock.tier1[name];
@@ -89,14 +72,16 @@ impl Job<'_> {
         struct Inputs<'a> {
             tier: &'a Tier1,
             entry: &'a LockedTier1,
-            files: BTreeMap<&'a str, &'a str>,
+            files: BTreeMap<&'a str, Cow<'a, str>>,
+            finish: &'a str,
             labels: &'a BTreeMap<String, String>,
             epoch: SourceDateEpoch,
         }
         chain::inputs_key(&Inputs {
             tier: self.tier,
             entry: self.entry,
-            files: FILES.into_iter().collect(),
+            files: plan::bootstrap_files(self.bootstrap).into_iter().map(|file| (file.path, file.content)).collect(),
+            finish: plan::FINISH,
             labels: &self.project.definition.project.labels,
             epoch,
         })
@@ -124,10 +109,12 @@ impl Job<'_> {
             epoch,
         };
         // Everything is on disk, so the network is taken away: a package script that wants it fails here, not in the field.
-        self.session
-            .runner
-            .run_with(&unshare::without_network(cmd.run()), &|line| step.note(line))
-            .map_err(diagnosed(format!("bootstrapping tier1/{}", self.name), &[dpkg::diagnose, apt::diagnose, mmdebstrap::diagnose]))?;
+        self.session.runner.run_with(&unshare::without_network(cmd.run()), &|line| step.note(line)).map_err(
+            diagnosed(
+                format!("bootstrapping tier1/{}", self.name),
+                &[dpkg::diagnose, apt::diagnose, mmdebstrap::diagnose],
+            ),
+        )?;
         step.finish(format!("{} packages", packages.len()));
         Ok(target)
     }
@@ -139,19 +126,11 @@ impl Job<'_> {
         let write = |path: &str, bytes: &[u8], mode: u32| {
             dirs::write_with_mode(&dir, path, bytes, mode).map_err(io("writing", folder.join(path)))
         };
-        for (path, text) in FILES {
-            write(path, text.as_bytes(), if path.ends_with(".sh") { 0o755 } else { 0o644 })?;
+        write("finish.sh", plan::FINISH.as_bytes(), 0o755)?;
+        for file in plan::bootstrap_files(self.bootstrap) {
+            write(&format!("tree/{}", file.path), file.content.as_bytes(), file.mode)?;
         }
-        write("tree/usr/lib/composefs/composefs-setup-root", &self.setup_root_program()?, 0o755)?;
-        if !self.bootstrap.kargs.is_empty() {
-            let kargs = plan::kargs_toml(&self.bootstrap.kargs);
-            write("tree/usr/lib/bootc/kargs.d/10-imgbuild-base.toml", kargs.as_bytes(), 0o644)?;
-        }
-        if !self.bootstrap.initramfs_drivers.is_empty() {
-            let drivers: Vec<_> = self.bootstrap.initramfs_drivers.iter().map(ToString::to_string).collect();
-            let text = format!("add_drivers+=\" {} \"\n", drivers.join(" "));
-            write("tree/usr/lib/dracut/dracut.conf.d/51-imgbuild-drivers.conf", text.as_bytes(), 0o644)?;
-        }
+        write(&format!("tree/{}", plan::SETUP_ROOT), &self.setup_root_program()?, 0o755)?;
         Ok(folder)
     }
 
@@ -178,7 +157,11 @@ impl Job<'_> {
         conventions::settle(&mut tree, &layers, None, Stage::Base, epoch)?;
         let kernel = conventions::only_kernel(name, &tree)?;
         if kernel != self.entry.kernel {
-            return Err(BuildError::KernelMismatch { image: name.to_owned(), expected: self.entry.kernel.clone(), found: kernel });
+            return Err(BuildError::KernelMismatch {
+                image: name.to_owned(),
+                expected: self.entry.kernel.clone(),
+                found: kernel,
+            });
         }
         let layer = chain::write_layer(self.layout, &tree, Selection::Whole, &layers, epoch)?;
         let mut builder = ImageBuilder::scratch(chain::platform(self.project), epoch)

@@ -31,7 +31,8 @@ pub(super) fn build(
 ) -> Result<Vec<Built>, BuildError> {
     let mut by_base: BTreeMap<Target, Vec<&HostName>> = BTreeMap::new();
     for name in hosts {
-        let base = base_of(&project.definition, name).ok_or_else(|| BuildError::HostWithoutBase { host: name.clone() })?;
+        let base =
+            base_of(&project.definition, name).ok_or_else(|| BuildError::HostWithoutBase { host: name.clone() })?;
         by_base.entry(base).or_default().push(name);
     }
     let mut built = Vec::with_capacity(hosts.len());
@@ -53,7 +54,8 @@ fn build_on(
         [one] => format!("build tier3/{one}"),
         several => format!("build {} hosts on {base_name}", several.len()),
     })?;
-    let base = chain::find(layout, base_name)?.ok_or_else(|| BuildError::NoSuchImage { image: base_name.to_owned() })?;
+    let base =
+        chain::find(layout, base_name)?.ok_or_else(|| BuildError::NoSuchImage { image: base_name.to_owned() })?;
     let layers = base.layer_source(layout, chain::limits());
     let tree = chain::tree_of(&layers)?;
     let units = read_units(project, names, &tree, &layers)?;
@@ -178,7 +180,11 @@ impl Job<'_> {
         chain::inputs_key(&Inputs { host, sources, base: self.base.digest().to_string(), labels, epoch })
     }
 
-    fn write_layer(&self, entries: &BTreeMap<String, HostEntry>, epoch: SourceDateEpoch) -> Result<WrittenLayer, BuildError> {
+    fn write_layer(
+        &self,
+        entries: &BTreeMap<String, HostEntry>,
+        epoch: SourceDateEpoch,
+    ) -> Result<WrittenLayer, BuildError> {
         let failed = |source| BuildError::Layout { image: "a host's layer".to_owned(), what: "writing", source };
         let blob = self.layout.create_blob().map_err(failed)?;
         let mut writer = LayerWriter::new(blob, Compression::default(), epoch)?;

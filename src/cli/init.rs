@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::Context;
-use super::error::CliError;
+use super::error::{CliError, chain};
 use super::exit;
 use crate::config;
 use crate::sys::dirs;
@@ -22,7 +22,8 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let dir = dirs::open_or_create(&context.global.project)?;
-        let files = config::scaffold(self.from.as_deref());
+        let files =
+            config::scaffold(self.from.as_deref()).map_err(|error| CliError::new(exit::USAGE, chain(&error)))?;
         let taken: Vec<&str> = files.iter().map(|(path, _)| *path).filter(|path| dir.exists(path)).collect();
         if !taken.is_empty() {
             let text =

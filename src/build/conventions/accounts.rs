@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn declares_what_packages_made_by_script_and_nothing_twice() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nsshd:x:989:65534:sshd user:/run/sshd:/usr/sbin/nologin\nbroken\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/bash\nsshd:x:989:65534:sshd user:/run/sshd:/usr/sbin/nologin\nbroken\n";
         let group = "root:x:0:\n_ssh:x:101:\nadm:x:4:syslog\n";
         let accounts = Accounts::parse(passwd, group);
         let declared = "# basic\nu root 0 \"Super User\" /root\ng adm 4\n";

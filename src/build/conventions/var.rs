@@ -48,12 +48,12 @@ pub(crate) enum Fate {
 
 /// Decides about `path`, relative to the root.
 pub(crate) fn fate(path: &str) -> Fate {
-    let below = |folder: &&str| path == **folder || path.strip_prefix(**folder).is_some_and(|rest| rest.starts_with('/'));
-    if PACKAGE_STATE.iter().any(|folder| below(&folder)) {
+    let below = |folder: &&str| path.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if PACKAGE_STATE.iter().any(below) {
         // Backups that the tools make of their own files differ from run to run.
         return if is_backup(path) { Fate::Dropped } else { Fate::PackageState };
     }
-    if DROPPED.iter().any(|folder| below(&folder)) {
+    if DROPPED.iter().any(below) {
         return Fate::Dropped;
     }
     Fate::Declared
@@ -62,7 +62,8 @@ pub(crate) fn fate(path: &str) -> Fate {
 /// Whether a path is a backup or lock of a package tool.
 pub(crate) fn is_backup(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let numbered = name.rsplit_once('.').is_some_and(|(_, suffix)| suffix.len() == 1 && suffix.as_bytes()[0].is_ascii_digit());
+    let numbered =
+        name.rsplit_once('.').is_some_and(|(_, suffix)| suffix.len() == 1 && suffix.as_bytes()[0].is_ascii_digit());
     name.ends_with("-old") || (path.starts_with("var/lib/ucf/") && numbered) || matches!(name, "lock" | "lock-frontend")
 }
 

@@ -8,9 +8,10 @@ use super::super::packages::Archives;
 use super::super::{BuildError, Project, Session};
 use crate::build::error::{command, io};
 use crate::config::{Archive, Bootstrap, LockedPackage, PackageSet, Repository};
-use crate::model::{RepositoryName, Sha256Hex};
+use crate::model::RepositoryName;
 use crate::sys::dirs;
 use crate::tool::apt::{self, Apt, MachineArchives, Source};
+use crate::tool::deb822;
 
 /// Keys of Debian's archives on a Debian machine (package debian-archive-keyring).
 const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -48,8 +49,8 @@ pub(super) fn machine_archives(session: &Session) -> Result<MachineArchives, Bui
             .runner
             .read(&apt::machine_index_targets(guess))
             .map_err(command("asking apt for this machine's mirrors"))?;
-        let targets = apt::parse_index_targets(&text).map_err(BuildError::AptOutput)?;
-        if let Some(archives) = MachineArchives::of(&targets) {
+        let archives = apt::parse_machine_archives(&text);
+        if archives.main.is_some() {
             return Ok(archives);
         }
     }
@@ -66,7 +67,10 @@ impl AptSources {
     ) -> Result<Self, BuildError> {
         let mut components = bootstrap.components.clone();
         components.extend(extra.iter().filter(|component| !bootstrap.components.contains(component)).cloned());
-        let keyring = bootstrap.keyring.as_deref().map_or_else(|| DEBIAN_KEYRING.to_owned(), |path| project.resolve(path).into_string());
+        let keyring = bootstrap
+            .keyring
+            .as_deref()
+            .map_or_else(|| DEBIAN_KEYRING.to_owned(), |path| project.resolve(path).into_string());
         let suites = std::iter::once(&bootstrap.suite).chain(&bootstrap.updates).cloned();
         let (security, main): (Vec<_>, Vec<_>) = suites.partition(|suite| suite.ends_with("-security"));
         let mut sources = Vec::new();
@@ -76,7 +80,7 @@ impl AptSources {
                 sources.push(OwnedSource { archive, uri, suites, components, keyring });
             }
         };
-        add(main, main_archive(bootstrap, machine));
+        add(main, main_archive(bootstrap, machine)?);
         if !security.is_empty() {
             add(security, security_archive(bootstrap, machine)?);
         }
@@ -89,10 +93,10 @@ impl AptSources {
         repositories: &BTreeMap<RepositoryName, Repository>,
         machine: &MachineArchives,
         project: &Project,
-    ) {
+    ) -> Result<(), BuildError> {
         for repository in repositories.values() {
             let (archive, uri) = match repository.url.as_str() {
-                MACHINE => (Archive::Machine, machine.main.clone()),
+                MACHINE => (Archive::Machine, machine.main.clone().ok_or(BuildError::NoMachineMirror)?),
                 url => (Archive::Url(url.to_owned()), url.to_owned()),
             };
             let keyring = match (&repository.key, repository.unsigned) {
@@ -104,6 +108,7 @@ impl AptSources {
             let components = repository.components.clone();
             self.0.push(OwnedSource { archive, uri, suites, components, keyring });
         }
+        Ok(())
     }
 
     fn archives(&self) -> Archives {
@@ -129,10 +134,11 @@ impl AptSources {
     }
 }
 
-fn main_archive(bootstrap: &Bootstrap, machine: &MachineArchives) -> (Archive, String) {
-    match &bootstrap.mirror {
-        Some(url) => (Archive::Url(url.clone()), url.clone()),
-        None => (Archive::Machine, machine.main.clone()),
+fn main_archive(bootstrap: &Bootstrap, machine: &MachineArchives) -> Result<(Archive, String), BuildError> {
+    match (&bootstrap.mirror, &machine.main) {
+        (Some(url), _) => Ok((Archive::Url(url.clone()), url.clone())),
+        (None, Some(url)) => Ok((Archive::Machine, url.clone())),
+        (None, None) => Err(BuildError::NoMachineMirror),
     }
 }
 
@@ -171,7 +177,10 @@ impl<'s> AptRoot<'s> {
     /// Fetches the package lists, signatures checked.
     pub(super) fn update(&self) -> Result<(), BuildError> {
         let step = self.session.step("read package lists")?;
-        self.session.runner.run_with(&self.apt().update(), &|line| step.note(line)).map_err(command("reading package lists"))?;
+        self.session
+            .runner
+            .run_with(&self.apt().update(), &|line| step.note(line))
+            .map_err(command("reading package lists"))?;
         step.finish("");
         Ok(())
     }
@@ -220,16 +229,17 @@ impl<'s> AptRoot<'s> {
             name: candidate.name.clone(),
             version: candidate.version.clone(),
             architecture: candidate.architecture.clone(),
-            sha256: Sha256Hex::of_digest(&candidate.sha256),
+            sha256: candidate.sha256.parse().expect("the parser checked it"),
             size: candidate.size,
             archive,
-            path: path.to_owned(),
+            path,
         })
     }
 
     /// Every package of kernel headers on offer.
-    pub(super) fn headers(&self) -> Result<Vec<apt::HeaderPackage>, BuildError> {
+    pub(super) fn headers(&self) -> Result<Vec<apt::Headers>, BuildError> {
         let text = self.session.runner.read(&self.apt().headers()).map_err(command("listing kernel headers"))?;
-        apt::parse_headers(&text).map_err(BuildError::AptOutput)
+        let stanzas = deb822::parse_stanzas(&text).map_err(BuildError::Status)?;
+        apt::parse_headers(&stanzas).map_err(BuildError::AptOutput)
     }
 }

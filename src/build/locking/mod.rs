@@ -2,6 +2,7 @@
 
 mod apt;
 mod bootstrap;
+mod dnf;
 mod mirror;
 mod tier2;
 
@@ -13,7 +14,7 @@ use super::audit::{Event, Verb};
 use super::kernels::KernelPin;
 use super::packages::PackageCache;
 use super::{BuildError, Project, Session};
-use crate::config::{Lock, LockedPackage, Tier1Source};
+use crate::config::{Bootstrap, Family, Lock, LockedPackage, LockedTier2, PackageSet, Tier1Source, Tier2};
 use crate::model::SourceDateEpoch;
 use crate::plan::drift::{Drift, DriftKind};
 use crate::plan::{Selection, drift};
@@ -75,7 +76,11 @@ pub(super) fn lock_with_pin(
     Ok(changes)
 }
 
-fn tier1(session: &Session, project: &Project, name: &crate::model::TierName) -> Result<crate::config::LockedTier1, BuildError> {
+fn tier1(
+    session: &Session,
+    project: &Project,
+    name: &crate::model::TierName,
+) -> Result<crate::config::LockedTier1, BuildError> {
     let tier = &project.definition.tier1[name];
     match (&tier.bootstrap, &tier.mirror) {
         (Some(bootstrap), _) => bootstrap::resolve(session, project, name, tier, bootstrap),
@@ -134,12 +139,53 @@ pub(super) fn settle(
         project.check_drift(selection)?;
         return match pin {
             Some(KernelPin::Auto | KernelPin::Exact(_)) => Err(BuildError::Drift(super::project::DriftError {
-                drifts: vec![Drift { image: "the kernel asked for by --kernel-pin".to_owned(), kind: DriftKind::Missing }],
+                drifts: vec![Drift {
+                    image: "the kernel asked for by --kernel-pin".to_owned(),
+                    kind: DriftKind::Missing,
+                }],
             })),
             _ => Ok(()),
         };
     }
     lock_with_pin(session, project, &Update::StaleOf(selection.clone()), pin).map(drop)
+}
+
+/// Makes sure that the packages of a bootstrapped tier 1 are in the store.
+pub(super) fn ensure_tier1(
+    session: &Session,
+    project: &Project,
+    bootstrap: &Bootstrap,
+    packages: &PackageSet,
+) -> Result<(), BuildError> {
+    let machine = apt::machine_archives(session)?;
+    let sources = apt::AptSources::of_bootstrap(bootstrap, &[], &machine, project)?;
+    ensure(session, project, &sources, &packages.packages.iter().collect::<Vec<_>>())
+}
+
+/// Makes sure that the packages of a tier 2 are in the store.
+pub(super) fn ensure_tier2(
+    session: &Session,
+    project: &Project,
+    tier: &Tier2,
+    entry: &LockedTier2,
+) -> Result<(), BuildError> {
+    let sets = entry.modules.values().map(|module| &module.packages).chain([&entry.packages]);
+    let packages: Vec<_> = sets.flat_map(|set| &set.packages).collect();
+    match project.definition.tier1[&tier.base].family() {
+        Family::Apt => ensure(session, project, &tier2::apt_sources(session, project, tier)?, &packages),
+        Family::Dnf => dnf::ensure(session, project, tier, &packages),
+    }
+}
+
+/// The private apt is only used where something is missing.
+fn ensure(
+    session: &Session,
+    project: &Project,
+    sources: &apt::AptSources,
+    packages: &[&LockedPackage],
+) -> Result<(), BuildError> {
+    let root = apt::AptRoot::create(session, "apt-fetch", project.debian_architecture(), sources)?;
+    PackageCache::open(session)?.ensure(packages, root.archives(), root.config())
 }
 
 /// Copies every package file that the lock names to `target`.
@@ -162,9 +208,10 @@ pub(super) fn packages(lock: &Lock) -> Vec<&LockedPackage> {
         Tier1Source::Bootstrap { packages, .. } => Some(packages),
         Tier1Source::Mirror { .. } => None,
     });
-    let tier2 = lock.tier2.values().flat_map(|tier| {
-        tier.modules.values().map(|module| &module.packages).chain(std::iter::once(&tier.packages))
-    });
+    let tier2 = lock
+        .tier2
+        .values()
+        .flat_map(|tier| tier.modules.values().map(|module| &module.packages).chain(std::iter::once(&tier.packages)));
     let all: BTreeSet<_> = tier1.chain(tier2).flat_map(|set| &set.packages).collect();
     all.into_iter().collect()
 }

@@ -12,7 +12,7 @@ use crate::config::{
 use crate::kernel::{Decision, PackageEntry, Provenance, Universe};
 use crate::model::{KmodSetName, TierName};
 use crate::plan::drift;
-use crate::tool::dpkg;
+use crate::tool::{deb822, dpkg};
 
 /// Resolves one tier and keeps its packages.
 pub(super) fn resolve(
@@ -52,19 +52,11 @@ impl<'a> AptResolver<'a> {
         base: &'a LockedTier1,
     ) -> Result<Self, BuildError> {
         let sets = apt_sets(project, name, tier)?;
-        let machine = machine_archives(session)?;
-        let mut sources = match &project.definition.tier1[&tier.base].bootstrap {
-            Some(bootstrap) => {
-                let extra: Vec<_> = sets.values().flat_map(|(_, build)| build.components.clone()).collect();
-                AptSources::of_bootstrap(bootstrap, &extra, &machine, project)?
-            }
-            None => AptSources::default(),
-        };
-        sources.add_repositories(&tier.repositories, &machine, project);
+        let sources = apt_sources(session, project, tier)?;
         let apt = AptRoot::create(session, &format!("apt-tier2-{name}"), project.debian_architecture(), &sources)?;
         apt.update()?;
         let cache = PackageCache::open(session)?;
-        let status = base_status(session, project, &tier.base, base, &cache, &apt)?;
+        let status = base_status(session, project, base, &cache, &apt)?;
         Ok(Self { session, project, name, tier, base, sets, apt, cache, status })
     }
 
@@ -95,13 +87,13 @@ impl<'a> AptResolver<'a> {
     }
 
     fn decide(&self, pin: Option<&KernelPin>) -> Result<Decision, BuildError> {
-        let stanzas = dpkg::parse_stanzas(&self.status).map_err(BuildError::Status)?;
+        let stanzas = deb822::parse_stanzas(&self.status).map_err(BuildError::Status)?;
         let mut base = Universe::default();
         base.add_debs(stanzas.iter().filter_map(entry), &Provenance::Base)?;
         let offered = self.apt.headers()?;
         let mut universe = Universe::default();
         let entries = offered.iter().map(|package| PackageEntry {
-            name: &package.name,
+            name: &package.package,
             version: &package.version,
             architecture: self.project.debian_architecture(),
             provides: &[],
@@ -118,6 +110,21 @@ impl<'a> AptResolver<'a> {
         let version = packages.packages.iter().find(|package| package.name == first);
         Ok(ModuleLock { version: version.map(|package| package.version.clone()).unwrap_or_default(), packages })
     }
+}
+
+/// The archives that a tier 2 and its module sets read.
+pub(super) fn apt_sources(session: &Session, project: &Project, tier: &Tier2) -> Result<AptSources, BuildError> {
+    let machine = machine_archives(session)?;
+    let builds = tier.modules.iter().filter_map(|set| project.definition.kmods[set].build.apt.as_ref());
+    let mut sources = match &project.definition.tier1[&tier.base].bootstrap {
+        Some(bootstrap) => {
+            let extra: Vec<_> = builds.flat_map(|build| build.components.clone()).collect();
+            AptSources::of_bootstrap(bootstrap, &extra, &machine, project)?
+        }
+        None => AptSources::default(),
+    };
+    sources.add_repositories(&tier.repositories, &machine, project)?;
+    Ok(sources)
 }
 
 fn apt_sets<'a>(
@@ -143,13 +150,13 @@ fn apt_sets<'a>(
 fn base_status(
     session: &Session,
     project: &Project,
-    name: &TierName,
     base: &LockedTier1,
     cache: &PackageCache<'_>,
     apt: &AptRoot<'_>,
 ) -> Result<String, BuildError> {
-    let Tier1Source::Bootstrap { packages, .. } = &base.source else {
-        return super::mirror::dpkg_status(session, project, name);
+    let packages = match &base.source {
+        Tier1Source::Bootstrap { packages, .. } => packages,
+        Tier1Source::Mirror { image, .. } => return super::mirror::dpkg_status(session, project, image),
     };
     let all: Vec<_> = packages.packages.iter().collect();
     cache.ensure(&all, apt.archives(), apt.config())?;
@@ -159,7 +166,7 @@ fn base_status(
     Ok(dpkg::status_of(&stanzas))
 }
 
-fn entry<'s>(stanza: &'s dpkg::Stanza<'s>) -> Option<PackageEntry<'s>> {
+fn entry<'s>(stanza: &'s deb822::Stanza<'s>) -> Option<PackageEntry<'s>> {
     Some(PackageEntry {
         name: stanza.get("Package")?,
         version: stanza.get("Version")?,

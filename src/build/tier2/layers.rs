@@ -47,7 +47,10 @@ pub(in crate::build) fn extract(
     }
     let step = session.step("take what was added")?;
     let cmd = containers.storage().push_folder(id, folder.as_str());
-    session.runner.run(&cmd).map_err(diagnosed("taking the image out of the container storage", &[buildah::diagnose]))?;
+    session
+        .runner
+        .run(&cmd)
+        .map_err(diagnosed("taking the image out of the container storage", &[buildah::diagnose]))?;
     let dir = dirs::open(folder).map_err(io("opening", folder))?;
     let text = dir.read("manifest.json").map_err(io("reading", folder.join("manifest.json")))?;
     let manifest: Manifest = serde_json::from_slice(&text)
@@ -205,7 +208,8 @@ impl Writing<'_> {
     fn label(&self, builder: ImageBuilder) -> ImageBuilder {
         let versions: Vec<_> =
             self.sets.iter().map(|(name, _)| format!("{name}={}", self.picked[*name].version)).collect();
-        let restricted: Vec<_> = self.sets.iter().filter(|(_, set)| !set.redistributable).map(|(name, _)| name.as_str()).collect();
+        let restricted: Vec<_> =
+            self.sets.iter().filter(|(_, set)| !set.redistributable).map(|(name, _)| name.as_str()).collect();
         let mut builder = builder
             .label("dev.imgbuild.kernel", self.kernel.as_str())
             .label("dev.imgbuild.modules", versions.join(","))
@@ -246,7 +250,7 @@ fn merged(
 ) -> Result<(ImageTree, Changes), BuildError> {
     let mut tree = base_tree.clone();
     for number in 0..added.0.count() {
-        tree.apply_layer(&mut added.0.open(number)?, &MergePolicy::default())?;
+        tree.apply_layer(&mut added.0.open(number)?, &MergePolicy::default(), &mut |_, _, _| Ok(()))?;
     }
     conventions::settle(&mut tree, layers, Some(base_tree), stage, epoch)?;
     let changes = conventions::changes(&tree, layers, base_tree, layers.base)?;
@@ -288,7 +292,7 @@ fn heads(
         |id, _| wanted.contains_key(&id),
         |visit| {
             let mut head = Vec::new();
-            visit.content.by_ref().take(HEAD).read_to_end(&mut head)?;
+            visit.content.take(HEAD).read_to_end(&mut head)?;
             let mode = u32::from(tree.node(visit.id).metadata().mode);
             for path in &wanted[&visit.id] {
                 heads.insert(path.clone(), (mode, head.clone()));
@@ -307,5 +311,10 @@ fn installed(tree: &ImageTree, layers: &dyn LayerSource) -> Result<BTreeSet<Stri
     let bytes = tree.read_file(layers, "var/lib/dpkg/status", DATABASE_LIMIT)?;
     let text = String::from_utf8_lossy(&bytes);
     let stanzas = deb822::parse_stanzas(&text).map_err(BuildError::Status)?;
-    Ok(stanzas.iter().filter(|stanza| stanza.is_installed()).filter_map(|stanza| stanza.get("Package")).map(str::to_owned).collect())
+    Ok(stanzas
+        .iter()
+        .filter(|stanza| stanza.is_installed())
+        .filter_map(|stanza| stanza.get("Package"))
+        .map(str::to_owned)
+        .collect())
 }

@@ -1,6 +1,6 @@
 //! Tier 2: module sets compiled in builder stages, their files picked by manifest, packages installed, one layer each.
 
-mod layers;
+pub(super) mod layers;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -26,7 +26,12 @@ use crate::tool::buildah::{Build, Isolation, Mount, Output, Secret, parse_id};
 const INPUTS: &str = "/run/imgbuild";
 
 /// Builds one tier-2 image.
-pub(super) fn build(session: &Session, project: &Project, layout: &Layout, name: &TierName) -> Result<Built, BuildError> {
+pub(super) fn build(
+    session: &Session,
+    project: &Project,
+    layout: &Layout,
+    name: &TierName,
+) -> Result<Built, BuildError> {
     let watch = Stopwatch::start();
     let image_name = format!("tier2/{name}");
     let tier = &project.definition.tier2[name];
@@ -86,11 +91,8 @@ fn containerfile(project: &Project, name: &TierName, tier: &Tier2, entry: &Locke
     Ok(plan::render(&stages, kit(family))?)
 }
 
-const fn kit(family: Family) -> &'static StageKit {
-    match family {
-        Family::Apt => &plan::APT,
-        Family::Dnf => &plan::DNF,
-    }
+const fn kit(_family: Family) -> &'static StageKit {
+    &plan::APT
 }
 
 fn dkms_name(set: &KmodSet, family: Family) -> Option<&str> {
@@ -145,7 +147,12 @@ struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// Lays out scripts, packages and the Containerfile.
-    fn prepare(session: &'a Session, project: &'a Project, name: &'a TierName, base_name: &'a str) -> Result<Self, BuildError> {
+    fn prepare(
+        session: &'a Session,
+        project: &'a Project,
+        name: &'a TierName,
+        base_name: &'a str,
+    ) -> Result<Self, BuildError> {
         let tier = &project.definition.tier2[name];
         let entry = locked(project, name)?;
         let family = project.definition.tier1[&tier.base].family();
@@ -203,19 +210,30 @@ impl<'a> Job<'a> {
             Family::Apt => {
                 cache.deb_repository(&path, &all)?;
                 let bootstrap = self.project.definition.tier1[&self.tier.base].bootstrap.as_ref();
-                let (exclude, include) = bootstrap.map(|tier| (tier.exclude.as_slice(), tier.include.as_slice())).unwrap_or_default();
+                let (exclude, include) =
+                    bootstrap.map(|tier| (tier.exclude.as_slice(), tier.include.as_slice())).unwrap_or_default();
                 let inside = format!("{INPUTS}/{folder}");
                 self.input(&format!("{folder}/apt.conf"), apt::stage_config(&inside, exclude, include)?.as_bytes())?;
-                self.input(&format!("{folder}/sources.list"), apt::stage_sources(&inside)?.as_bytes())?;
-                let list: String = all.iter().map(|package| format!("{}:{}={}\n", package.name, package.architecture, package.version)).collect();
+                self.input(&format!("{folder}/sources.list"), apt::stage_sources(&inside).as_bytes())?;
+                let list: String = all
+                    .iter()
+                    .map(|package| format!("{}:{}={}\n", package.name, package.architecture, package.version))
+                    .collect();
                 self.input(&format!("{folder}/packages"), list.replace(":all=", "=").as_bytes())
             }
-            Family::Dnf => cache.rpm_repository(&path, &all).map(drop),
+            Family::Dnf => Err(self.no_dnf()),
         }
     }
 
     /// Runs one target of the Containerfile.
-    fn run(&self, containers: &Containers<'_>, base_id: &str, target: &str, output: Output<'_>, label: &str) -> Result<(), BuildError> {
+    fn run(
+        &self,
+        containers: &Containers<'_>,
+        base_id: &str,
+        target: &str,
+        output: Output<'_>,
+        label: &str,
+    ) -> Result<(), BuildError> {
         let step = self.session.step(label)?;
         let key = self.tier.signing.as_ref().map(|signing| self.project.resolve(&signing.key));
         let secrets: Vec<_> = key.iter().map(|file| Secret { id: plan::KEY_ID, file: file.as_str() }).collect();
@@ -235,7 +253,12 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    fn build_set(&self, containers: &Containers<'_>, base_id: &str, set: &KmodSetName) -> Result<stage::Picked, BuildError> {
+    fn build_set(
+        &self,
+        containers: &Containers<'_>,
+        base_id: &str,
+        set: &KmodSetName,
+    ) -> Result<stage::Picked, BuildError> {
         let files = self.session.store.work_folder(&format!("tier2-{}/files-{set}", self.name))?;
         let version = &self.entry.modules[set].version;
         let label = format!("build {set} {version} for {}", self.entry.kernel.release);
@@ -247,18 +270,35 @@ impl<'a> Job<'a> {
         Ok(picked)
     }
 
+    fn no_dnf(&self) -> BuildError {
+        BuildError::NoDnf { tier: self.name.clone() }
+    }
+
     fn definition(&self, set: &KmodSetName) -> &KmodSet {
         &self.project.definition.kmods[set]
     }
 
     /// Builds the final stage; returns the folder with its layers, uncompressed, named by diff id.
-    fn build_image(&self, containers: &Containers<'_>, base_id: &str, base: &Image) -> Result<layers::Added, BuildError> {
+    fn build_image(
+        &self,
+        containers: &Containers<'_>,
+        base_id: &str,
+        base: &Image,
+    ) -> Result<layers::Added, BuildError> {
         let id_file = self.session.store.work_path().join(format!("tier2-{}/id", self.name));
         let output = Output::Image { id_file: id_file.as_str() };
-        self.run(containers, base_id, "image", output, &format!("install {} packages", self.entry.packages.packages.len()))?;
-        let work = dirs::open(&self.session.store.work_path()).map_err(io("opening", self.session.store.work_path()))?;
+        self.run(
+            containers,
+            base_id,
+            "image",
+            output,
+            &format!("install {} packages", self.entry.packages.packages.len()),
+        )?;
+        let work =
+            dirs::open(&self.session.store.work_path()).map_err(io("opening", self.session.store.work_path()))?;
         let text = work.read_to_string(format!("tier2-{}/id", self.name)).map_err(io("reading", &id_file))?;
-        let id = parse_id(&text).ok_or_else(|| BuildError::BuildahOutput { command: "buildah build".to_owned(), output: text.clone() })?;
+        let id = parse_id(&text)
+            .ok_or_else(|| BuildError::BuildahOutput { command: "buildah build".to_owned(), output: text.clone() })?;
         let folder = self.session.store.work_folder(&format!("tier2-{}/image", self.name))?;
         layers::extract(self.session, containers, id, &folder, base)
     }

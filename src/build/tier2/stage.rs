@@ -9,9 +9,7 @@ use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use super::super::BuildError;
 use super::super::error::io;
 use crate::config::{self, ArtifactKind, Family, KmodSet};
-use crate::kmod::{
-    self, Artifact, BuiltModule, CopyItem, Kind, ManifestProblem, Source, Stage, StageFile, Variables, check_modules,
-};
+use crate::kmod::{self, Artifact, BuiltModule, CopyItem, Kind, Source, Stage, StageFile, Variables, check_modules};
 use crate::model::KernelRelease;
 use crate::sys::dirs;
 
@@ -35,8 +33,7 @@ pub(super) fn pick(
     let stage_dir = dirs::open(from).map_err(io("opening", from))?;
     let facts = read_facts(&stage_dir, from)?;
     let fact = |name: &str| facts.get(name).cloned().unwrap_or_default();
-    let variables =
-        Variables { kver: kernel.clone(), version: fact("dkms-version"), dkms: fact("dkms-folder") };
+    let variables = Variables { kver: kernel.clone(), version: fact("dkms-version"), dkms: fact("dkms-folder") };
     let stage = Stage { files: list(&stage_dir, from)?, owned: read_packages(&stage_dir, from)? };
     let artifacts = artifacts(set, family);
     let items = kmod::select(&artifacts, &stage, &variables)
@@ -148,8 +145,7 @@ fn check(
         let bytes = stage.read(format!("root{}", item.from)).map_err(io("reading", item.from.as_str()))?;
         modules.push(BuiltModule { path: item.to.clone(), info: kmod::inspect(&bytes) });
     }
-    let expected: Vec<_> =
-        set.verify.modules.iter().map(|module| set.built_name(family, module).to_string()).collect();
+    let expected: Vec<_> = set.verify.modules.iter().map(|module| set.built_name(family, module).to_string()).collect();
     let findings = check_modules(&expected, kernel, None, &modules);
     if findings.is_empty() { Ok(()) } else { Err(BuildError::Modules { set: set.name.clone(), findings }) }
 }
@@ -170,20 +166,17 @@ fn place(stage: &Dir, target: &Dir, item: &CopyItem) -> std::io::Result<()> {
 /// What the manifest's `[verify]` makes true on the host: modules loaded at boot, and their options.
 fn generated(set: &KmodSet, family: Family) -> Vec<(String, String)> {
     let mut files = Vec::new();
-    let name = |module| set.built_name(family, module);
     if !set.verify.load.is_empty() {
-        let lines: String = set.verify.load.iter().map(|module| format!("{}\n", name(module))).collect();
+        let lines: String =
+            set.verify.load.iter().map(|module| format!("{}\n", set.built_name(family, module))).collect();
         files.push((format!("usr/lib/modules-load.d/imgbuild-{}.conf", set.name), lines));
     }
     if !set.verify.options.is_empty() {
-        let line = |(module, options): (&crate::model::ModuleName, &String)| format!("options {} {options}\n", name(module));
+        let line = |(module, options): (&crate::model::ModuleName, &String)| {
+            format!("options {} {options}\n", set.built_name(family, module))
+        };
         let lines: String = set.verify.options.iter().map(line).collect();
         files.push((format!("usr/lib/modprobe.d/imgbuild-{}.conf", set.name), lines));
     }
     files
-}
-
-/// All problems of a manifest, a line each.
-pub(in crate::build) fn problem_lines(problems: &[ManifestProblem]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }

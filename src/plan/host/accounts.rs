@@ -1,5 +1,6 @@
 //! Users and groups for systemd-sysusers, and SSH keys where only root can change them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::entries::{HostEntry, Node, read};
@@ -40,15 +41,15 @@ pub(super) fn add(layer: &mut HostLayer<'_>, sources: &Sources) -> Result<(), Ho
     Ok(())
 }
 
-fn home<'u>(name: &UserName, user: &'u User) -> std::borrow::Cow<'u, str> {
-    user.home.as_deref().map_or_else(|| format!("/var/home/{name}").into(), Into::into)
+fn home<'u>(name: &UserName, user: &'u User) -> Cow<'u, str> {
+    user.home.as_ref().map_or_else(|| format!("/var/home/{name}").into(), |home| home.as_str().into())
 }
 
 /// Lines of sysusers.d(5) for one user.
 fn user_lines(layer: &HostLayer<'_>, name: &UserName, user: &User, logs_in: bool) -> String {
     let id = user.uid.map_or_else(|| "-".to_owned(), |uid| uid.to_string());
     let gecos = user.gecos.as_deref().unwrap_or("-").replace('"', "'");
-    let shell = user.shell.clone().unwrap_or_else(|| default_shell(layer, logs_in).to_owned());
+    let shell = user.shell.as_ref().map_or_else(|| default_shell(layer, logs_in), |shell| shell.as_str());
     let mut lines = format!("u {name} {id} \"{gecos}\" {} {shell}\n", home(name, user));
     for group in &user.groups {
         writeln!(lines, "m {name} {group}").expect("writing to a string cannot fail");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{BaseView, HostError, Sources};
 use crate::config::Host;
-use crate::model::HostName;
+use crate::model::{AbsolutePath, HostName};
 
 /// Where files meant for `/var` wait until systemd-tmpfiles copies them on the host.
 const FACTORY: &str = "/usr/share/factory";
@@ -143,13 +143,8 @@ impl<'a> HostLayer<'a> {
         group.or_else(|| self.fixed_uid(name))
     }
 
-    fn metadata(&self, path: &str, mode: &str, owner: &str, group: &str) -> Result<(u32, u32, u32), HostError> {
-        let bits = u32::from_str_radix(mode, 8).ok().filter(|bits| *bits <= 0o7777).ok_or_else(|| HostError::Mode {
-            host: self.name.clone(),
-            path: path.to_owned(),
-            mode: mode.to_owned(),
-        })?;
-        Ok((bits, self.number(path, "user", owner)?, self.number(path, "group", group)?))
+    fn owners(&self, path: &AbsolutePath, owner: &str, group: &str) -> Result<(u32, u32), HostError> {
+        Ok((self.number(path.as_str(), "user", owner)?, self.number(path.as_str(), "group", group)?))
     }
 }
 
@@ -157,20 +152,21 @@ impl<'a> HostLayer<'a> {
 pub(super) fn add(layer: &mut HostLayer<'_>, sources: &Sources) -> Result<(), HostError> {
     let host = layer.host;
     for directory in &host.directories {
-        let (mode, uid, gid) = layer.metadata(&directory.path, &directory.mode, &directory.owner, &directory.group)?;
-        layer.insert(&directory.path, HostEntry { node: Node::Directory, mode, uid, gid })?;
+        let (uid, gid) = layer.owners(&directory.path, &directory.owner, &directory.group)?;
+        let mode = directory.mode.bits();
+        layer.insert(directory.path.as_str(), HostEntry { node: Node::Directory, mode, uid, gid })?;
     }
     for file in &host.files {
-        let (mode, uid, gid) = layer.metadata(&file.path, &file.mode, &file.owner, &file.group)?;
+        let (uid, gid) = layer.owners(&file.path, &file.owner, &file.group)?;
         let bytes = match (&file.content, &file.source) {
             (Some(content), _) => content.clone().into_bytes(),
             (None, Some(source)) => read(layer.name, source, sources)?.clone(),
             (None, None) => Vec::new(),
         };
-        layer.insert(&file.path, HostEntry { node: Node::File(bytes), mode, uid, gid })?;
+        layer.insert(file.path.as_str(), HostEntry { node: Node::File(bytes), mode: file.mode.bits(), uid, gid })?;
     }
     for link in &host.links {
-        layer.symlink(&link.path, &link.target)?;
+        layer.symlink(link.path.as_str(), &link.target)?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::model::{HostName, UnitName};
 
 use entries::HostLayer;
 pub use entries::{HostEntry, Node};
+pub use units::template_of;
 
 /// What a host needs to know about the image it stands on.
 pub trait BaseView {
@@ -48,8 +49,6 @@ pub enum HostError {
         "host `{host}`: `{path}`: {kind} `{name}` has no fixed number in the image below or in this host; give a number, or set {key} for it"
     )]
     UnknownOwner { host: HostName, path: String, kind: &'static str, name: String, key: &'static str },
-    #[error("host `{host}`: `{path}`: mode `{mode}` is not octal, such as \"0644\"")]
-    Mode { host: HostName, path: String, mode: String },
     #[error("host `{host}`: `{path}` lies in `{folder}`, which exists only while the host runs")]
     Volatile { host: HostName, path: String, folder: &'static str },
     #[error("host `{host}`: unit `{unit}` is neither in the image below nor a file of this host")]

@@ -15,11 +15,11 @@ pub(super) fn add(layer: &mut HostLayer<'_>) -> Result<(), HostError> {
             layer.text(&format!("/etc/systemd/network/20-{name}.network"), networkd(network))?;
         } else if layer.base.exists("/usr/lib/systemd/system/NetworkManager.service") {
             let path = format!("/etc/NetworkManager/system-connections/{name}.nmconnection");
-            let node = Node::File(keyfile(layer.name.as_str(), name, network).into_bytes());
+            let node = Node::File(keyfile(layer.name.as_str(), name.as_str(), network).into_bytes());
             // NetworkManager ignores connections that anybody but root can read.
             layer.insert(&path, HostEntry { node, mode: 0o600, uid: 0, gid: 0 })?;
         } else {
-            return Err(HostError::NoNetworkManager { host: layer.name.clone(), name: name.clone() });
+            return Err(HostError::NoNetworkManager { host: layer.name.clone(), name: name.to_string() });
         }
     }
     Ok(())
@@ -30,8 +30,8 @@ fn networkd(network: &Network) -> String {
     let mut text = String::from("[Match]\n");
     let mut put = |key: &str, value: &str| writeln!(text, "{key}={value}").expect("writing to a string cannot fail");
     match (&network.interface, &network.mac) {
-        (_, Some(mac)) => put("MACAddress", mac),
-        (interface, None) => put("Name", interface.as_deref().unwrap_or("*")),
+        (_, Some(mac)) => put("MACAddress", &mac.to_string()),
+        (interface, None) => put("Name", interface.as_ref().map_or("*", |pattern| pattern.as_str())),
     }
     if let Some(mtu) = network.mtu {
         put("\n[Link]\nMTUBytes", &mtu.to_string());
@@ -39,10 +39,10 @@ fn networkd(network: &Network) -> String {
     put("\n[Network]\nDHCP", if network.dhcp { "yes" } else { "no" });
     put("IPv6AcceptRA", if network.dhcp { "yes" } else { "no" });
     for (key, values) in [
-        ("Address", &network.address),
-        ("Gateway", &network.gateway),
-        ("DNS", &network.dns),
-        ("Domains", &network.domains),
+        ("Address", texts(&network.address)),
+        ("Gateway", texts(&network.gateway)),
+        ("DNS", texts(&network.dns)),
+        ("Domains", texts(&network.domains)),
     ] {
         values.iter().for_each(|value| put(key, value));
     }
@@ -54,7 +54,9 @@ fn keyfile(host: &str, name: &str, network: &Network) -> String {
     let mut text = format!("[connection]\nid={name}\nuuid={}\ntype=ethernet\n", uuid(host, name));
     let mut put = |line: String| writeln!(text, "{line}").expect("writing to a string cannot fail");
     match (&network.interface, &network.mac) {
-        (Some(interface), None) if interface.contains('*') => put(format!("\n[match]\ninterface-name={interface};")),
+        (Some(interface), None) if interface.as_str().contains('*') => {
+            put(format!("\n[match]\ninterface-name={interface};"))
+        }
         (Some(interface), None) => put(format!("interface-name={interface}")),
         _ => {}
     }
@@ -67,8 +69,8 @@ fn keyfile(host: &str, name: &str, network: &Network) -> String {
     }
     for (section, is_family) in [("ipv4", is_v4 as fn(&str) -> bool), ("ipv6", is_v6)] {
         put(format!("\n[{section}]"));
-        let of_family = |values: &[String]| values.iter().filter(|value| is_family(value)).cloned().collect::<Vec<_>>();
-        let addresses = of_family(&network.address);
+        let of_family = |values: Vec<String>| values.into_iter().filter(|value| is_family(value)).collect::<Vec<_>>();
+        let addresses = of_family(texts(&network.address));
         let method = match (network.dhcp, addresses.is_empty()) {
             (true, _) => "auto",
             (false, false) => "manual",
@@ -78,16 +80,20 @@ fn keyfile(host: &str, name: &str, network: &Network) -> String {
         for (number, address) in (1..).zip(&addresses) {
             put(format!("address{number}={address}"));
         }
-        if let Some(gateway) = of_family(&network.gateway).first() {
+        if let Some(gateway) = of_family(texts(&network.gateway)).first() {
             put(format!("gateway={gateway}"));
         }
-        for (key, values) in [("dns", of_family(&network.dns)), ("dns-search", network.domains.clone())] {
+        for (key, values) in [("dns", of_family(texts(&network.dns))), ("dns-search", texts(&network.domains))] {
             if !values.is_empty() {
                 put(format!("{key}={};", values.join(";")));
             }
         }
     }
     text
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 fn is_v4(address: &str) -> bool {

@@ -6,7 +6,7 @@ use super::entries::HostLayer;
 /// Adds them.
 pub(super) fn add(layer: &mut HostLayer<'_>) -> Result<(), HostError> {
     let host = layer.host;
-    let hostname = host.hostname.as_deref().unwrap_or(layer.name.as_str());
+    let hostname = host.hostname.as_ref().map_or(layer.name.as_str(), |hostname| hostname.as_str());
     layer.text("/etc/hostname", format!("{hostname}\n"))?;
     if let Some(zone) = &host.timezone {
         if !layer.base.exists(&format!("/usr/share/zoneinfo/{zone}")) {

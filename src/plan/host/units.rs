@@ -67,7 +67,7 @@ fn unit_text(layer: &HostLayer<'_>, unit: &UnitName) -> Option<(String, String)>
 }
 
 /// `getty@.service` for `getty@tty1.service`.
-fn template_of(unit: &UnitName) -> Option<String> {
+pub fn template_of(unit: &UnitName) -> Option<String> {
     let (stem, rest) = unit.as_str().split_once('@')?;
     let (instance, suffix) = rest.rsplit_once('.')?;
     (!instance.is_empty()).then(|| format!("{stem}@.{suffix}"))

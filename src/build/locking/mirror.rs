@@ -1,0 +1,61 @@
+//! Resolving a tier 1 that is an upstream image.
+
+use super::super::{BuildError, Project, Session, chain, conventions, mirror};
+use crate::config::{LockedTier1, Mirror, Tier1, Tier1Source};
+use crate::model::{PinnedReference, TierName};
+use crate::oci::Layout;
+use crate::plan::drift;
+
+/// No package database is larger.
+const DATABASE_LIMIT: u64 = 256 << 20;
+
+/// Resolves one tier: which image the reference leads to today, and which kernel is in it.
+///
+/// The kernel is read from the layers, because labels are only hints, so the image is fetched here.
+pub(super) fn resolve(
+    session: &Session,
+    project: &Project,
+    name: &TierName,
+    tier: &Tier1,
+    upstream: &Mirror,
+) -> Result<LockedTier1, BuildError> {
+    let step = session.step(format!("resolve tier1/{name}"))?;
+    let resolved = mirror::resolve(session, chain::platform(project), &upstream.image)?;
+    let image = PinnedReference { requested: upstream.image.clone(), resolved: resolved.descriptor.digest().clone() };
+    step.finish(image.resolved.to_string());
+    let layout = chain::open_layout(session)?;
+    let tree = tree(session, project, &layout, &image)?.0;
+    let kernel = conventions::only_kernel(&format!("tier1/{name}"), &tree)?;
+    Ok(LockedTier1 {
+        definition: drift::tier1_definition(tier, project.architecture()),
+        kernel,
+        source: Tier1Source::Mirror { image, family: upstream.family },
+    })
+}
+
+/// The text of the dpkg database of a mirrored image.
+pub(super) fn dpkg_status(
+    session: &Session,
+    project: &Project,
+    pinned: &PinnedReference,
+) -> Result<String, BuildError> {
+    let layout = chain::open_layout(session)?;
+    let (tree, image) = tree(session, project, &layout, pinned)?;
+    let layers = image.layer_source(&layout, chain::limits());
+    let bytes = tree.read_file(&layers, "var/lib/dpkg/status", DATABASE_LIMIT)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn tree(
+    session: &Session,
+    project: &Project,
+    layout: &Layout,
+    pinned: &PinnedReference,
+) -> Result<(crate::oci::ImageTree, crate::oci::Image), BuildError> {
+    let image = match chain::find_digest(layout, &pinned.resolved)? {
+        Some(image) => image,
+        None => mirror::fetch_pinned(session, project, layout, pinned)?,
+    };
+    let tree = chain::tree_of(&image.layer_source(layout, chain::limits()))?;
+    Ok((tree, image))
+}
