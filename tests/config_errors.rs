@@ -92,6 +92,7 @@ fn cases() -> Vec<Case> {
 fn shape_cases() -> Vec<Case> {
     vec![
         host_case("syntax", &["config::syntax"], "timezone = \"Europe/Berlin\nkargs = []\n"),
+        host_case("duplicate_key", &["config::syntax"], "kargs = []\nkargs = [\"quiet\"]\n"),
         host_case("unsupported_version", &["config::unsupported-version"], "")
             .with(HOST_PATH, "version = 7\nnew-key = 1\n"),
         host_case("unknown_key_near", &["config::unknown-key"], "time-zone = \"Europe/Berlin\"\n"),

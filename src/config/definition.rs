@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Host, KmodSet, Tier1, Tier2, definition_digest};
-use crate::model::{HostName, KmodSetName, Sha256Hex, TierName};
+use crate::model::{HostName, KmodSetName, ProjectName, Sha256Hex, TierName};
 
 /// `imgbuild.toml`: the root of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +15,7 @@ pub struct Project {
     /// Version of the definition format; this imgbuild reads version 1.
     pub version: u32,
     /// Name of the project, used in image annotations.
-    pub name: TierName,
+    pub name: ProjectName,
     /// Architecture of all images, in the image specification's spelling; the builder's own by default.
     #[serde(default)]
     pub architecture: Option<String>,

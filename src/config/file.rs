@@ -229,3 +229,56 @@ pub(super) fn builtin_tier(name: &str, text: &str) -> Loaded<AnyTier> {
 pub(super) fn builtin_kmod(name: &str, text: &str) -> Loaded<KmodSet> {
     judge_kmod(format!("built-in:kmods/{name}/kmod.toml"), name, text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{ProptestConfig, proptest};
+    use proptest::sample::Index;
+
+    use super::super::error::ConfigErrors;
+    use super::{Loaded, judge_host, judge_kmod, judge_project, judge_tier};
+
+    const FULL: [&str; 5] = [
+        include_str!("../../tests/data/full/host.toml"),
+        include_str!("../../tests/data/full/kmod.toml"),
+        include_str!("../../tests/data/full/project.toml"),
+        include_str!("../../tests/data/full/tier1.toml"),
+        include_str!("../../tests/data/full/tier2.toml"),
+    ];
+
+    /// A value without a finding or a finding without a value, and places that exist.
+    fn assert_sound<T>(loaded: Loaded<T>) {
+        assert_eq!(loaded.value.is_some(), loaded.findings.is_empty());
+        let mut errors = Vec::new();
+        loaded.into_errors(&mut errors);
+        let Err(errors) = ConfigErrors::check(errors) else { return };
+        let mut text = String::new();
+        let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor());
+        handler.render_report(&mut text, &errors).unwrap();
+        assert!(!text.contains("Failed to read contents"), "{text}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 512, ..ProptestConfig::default() })]
+
+        /// A full file with a few characters replaced somewhere, judged as every kind of file.
+        #[test]
+        fn no_text_breaks_the_judge(
+            file in 0..5_usize,
+            from: Index,
+            length in 0..12_usize,
+            put in "[\\[\\]{}=\"'#a-z0-9.ü\n$/ -]{0,6}",
+            alone: bool,
+        ) {
+            let mut text: Vec<char> = FULL[file].chars().collect();
+            let start = from.index(text.len());
+            let end = (start + length).min(text.len());
+            text.splice(start..end, put.chars());
+            let text: String = if alone { put } else { text.into_iter().collect() };
+            assert_sound(judge_host("hosts/x.toml".to_owned(), text.clone()));
+            assert_sound(judge_kmod("kmods/hello/kmod.toml".to_owned(), "hello", text.clone()));
+            assert_sound(judge_project(text.clone()).0);
+            assert_sound(judge_tier("tiers/x/tier.toml".to_owned(), text));
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::{fmt, thread};
 
-use cap_std::fs_utf8::Dir;
+use cap_std::fs_utf8::{Dir, DirEntry};
 
 use super::document::Node;
 use super::error::{ConfigError, ConfigErrorKind, ConfigErrors, Finding};
@@ -67,9 +67,9 @@ pub(super) fn entries(
     project: &mut Loaded<Project>,
     stray: &mut Vec<ConfigError>,
 ) -> Vec<(String, String)> {
-    let listing = dir.read_dir(&folder.name).and_then(|entries| {
-        entries.map(|entry| entry.and_then(|entry| Ok((entry.file_name()?, entry.file_type()?.is_dir())))).collect()
-    });
+    let listing = dir
+        .read_dir(&folder.name)
+        .and_then(|entries| entries.map(|entry| list_entry(dir, &folder.name, &entry?)).collect());
     let mut listing: Vec<(String, bool)> = match listing {
         Ok(listing) => listing,
         Err(error) => {
@@ -94,6 +94,13 @@ pub(super) fn entries(
         }
     }
     found
+}
+
+/// The name, and whether it is a folder or a link to one.
+fn list_entry(dir: &Dir, folder: &str, entry: &DirEntry) -> io::Result<(String, bool)> {
+    let (name, kind) = (entry.file_name()?, entry.file_type()?);
+    let is_folder = if kind.is_symlink() { dir.is_dir(format!("{folder}/{name}")) } else { kind.is_dir() };
+    Ok((name, is_folder))
 }
 
 /// A folder that is not there is empty, unless the project names it.

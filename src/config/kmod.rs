@@ -147,7 +147,7 @@ pub struct Artifact {
     #[serde(default)]
     pub package: Option<PackageName>,
     /// Absolute destination: a folder when it ends in `/`, else the file itself. Under `/usr` or `/etc`.
-    /// Left out with `package`: files keep their paths.
+    /// `${kver}`, `${version}` and `${dkms}` are replaced. Left out with `package`: files keep their paths.
     #[serde(default)]
     pub to: Option<String>,
     /// Mode in octal, such as `"0644"`; by kind when left out.

@@ -1,4 +1,4 @@
-//! JSON schemas of the files, for editors and other tools; the walker of [`super::shape`] is made from the same.
+//! JSON schemas of the files, for editors and other tools; what loading checks is made from the same.
 //!
 //! The checked-in copies under `docs/schema` are written by `cargo run --example schema`.
 

@@ -182,6 +182,8 @@ fn des_hash(bytes: &[u8], at: usize) -> Option<Extent> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{ProptestConfig, proptest};
+
     use super::*;
 
     const BODY: &str = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ";
@@ -252,5 +254,18 @@ mod tests {
         let mut bytes = vec![0xff, 0x00];
         bytes.extend(format!("-----BEGIN PRIVATE KEY-----\n{BODY}").into_bytes());
         assert_eq!(find(&bytes).unwrap().span.start, 2);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_breaks_the_search(
+            marker in "(-----BEGIN PRIVATE KEY-----|[$]6[$]|PrivateKey = |AGE-SECRET-KEY-1|:|)",
+            tail in "[ -~\nü]{0,120}",
+        ) {
+            let text = format!("{marker}{tail}");
+            assert_eq!(masked(&text, None).len(), text.len());
+        }
     }
 }

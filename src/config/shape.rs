@@ -16,8 +16,8 @@ use super::error::{ConfigErrorKind, Finding};
 use super::schema;
 use crate::model::{
     AbsolutePath, ConnectionName, Digest, FileMode, GroupName, HostName, Hostname, ImageLocator, InterfacePattern,
-    IpPrefix, Karg, KernelRelease, KmodSetName, MacAddress, ModuleName, PackageName, RepositoryName, Sha256Hex,
-    TierName, UnitName, UserName,
+    IpPrefix, Karg, KernelRelease, KmodSetName, MacAddress, ModuleName, PackageName, ProjectName, RepositoryName,
+    Sha256Hex, TierName, UnitName, UserName,
 };
 
 /// What a value may be.
@@ -56,7 +56,7 @@ fn is_address(text: &str) -> Result<(), String> {
 }
 
 /// The checked types, by the name their schema has.
-const TEXT_CHECKS: [(&str, TextCheck); 21] = [
+const TEXT_CHECKS: [(&str, TextCheck); 22] = [
     ("AbsolutePath", parses::<AbsolutePath>),
     ("ConnectionName", parses::<ConnectionName>),
     ("Digest", parses::<Digest>),
@@ -73,6 +73,7 @@ const TEXT_CHECKS: [(&str, TextCheck); 21] = [
     ("MacAddress", parses::<MacAddress>),
     ("ModuleName", parses::<ModuleName>),
     ("PackageName", parses::<PackageName>),
+    ("ProjectName", parses::<ProjectName>),
     ("RepositoryName", parses::<RepositoryName>),
     ("Sha256Hex", parses::<Sha256Hex>),
     ("TierName", parses::<TierName>),

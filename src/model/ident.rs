@@ -89,6 +89,12 @@ ident!(
     "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$", is_slug
 );
 ident!(
+    /// Name of a project, used in image annotations.
+    ProjectName, "project name",
+    "use 1 to 63 lower-case letters, digits, `.`, `_` or `-`, beginning and ending with a letter or digit",
+    "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$", is_slug
+);
+ident!(
     /// Name of a kernel module set (a `kmods/<name>` folder).
     KmodSetName, "module set name",
     "use 1 to 63 lower-case letters, digits, `.`, `_` or `-`, beginning and ending with a letter or digit",

@@ -17,7 +17,7 @@ mod time;
 
 pub use ident::{
     ConnectionName, GroupName, HostName, Hostname, IdentError, InterfacePattern, Karg, KmodSetName, ModuleName,
-    PackageName, RepositoryName, Sha256Hex, TierName, UnitName, UserName,
+    PackageName, ProjectName, RepositoryName, Sha256Hex, TierName, UnitName, UserName,
 };
 pub use image_ref::{ImageLocator, LocatorError, PinnedReference};
 pub use kernel::{KernelRelease, KernelReleaseError};
