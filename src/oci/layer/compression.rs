@@ -120,7 +120,7 @@ pub struct Decoder<R: Read>(Inner<R>);
 enum Inner<R: Read> {
     Plain(R),
     /// `None` only while one member is exchanged for the next.
-    Gzip(Option<GzDecoder<BufReader<R>>>),
+    Gzip(Option<Box<GzDecoder<BufReader<R>>>>),
     Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<R>>>),
 }
 
@@ -142,7 +142,9 @@ impl<R: Read> Decoder<R> {
     pub fn new(source: R, compression: Compression) -> io::Result<Self> {
         let inner = match compression {
             Compression::None => Inner::Plain(source),
-            Compression::Gzip(_) => Inner::Gzip(Some(GzDecoder::new(BufReader::with_capacity(BUFFER, source)))),
+            Compression::Gzip(_) => {
+                Inner::Gzip(Some(Box::new(GzDecoder::new(BufReader::with_capacity(BUFFER, source)))))
+            }
             Compression::Zstd(_) => {
                 let buffered = BufReader::with_capacity(BUFFER, source);
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered)?;
@@ -177,12 +179,12 @@ impl<R: Read> Read for Decoder<R> {
 }
 
 /// Goes on to the next member of a gzip stream, iteratively: a layer may be a million empty ones.
-fn next_member<R: Read>(slot: &mut Option<GzDecoder<BufReader<R>>>) -> io::Result<bool> {
+fn next_member<R: Read>(slot: &mut Option<Box<GzDecoder<BufReader<R>>>>) -> io::Result<bool> {
     let Some(decoder) = slot.take() else { return Ok(false) };
     let mut source = decoder.into_inner();
     // 0x1f begins a member (RFC 1952, 2.3.1); some writers pad with zeros instead.
     if source.fill_buf()?.first() == Some(&0x1f) {
-        *slot = Some(GzDecoder::new(source));
+        *slot = Some(Box::new(GzDecoder::new(source)));
         return Ok(true);
     }
     drain_zeros(&mut source).map(|()| false)
@@ -206,7 +208,7 @@ fn drain_zeros(source: &mut impl BufRead) -> io::Result<()> {
 /// Compresses into `W`, deterministically: no time, no name, one thread.
 pub(super) enum Encoder<W: Write> {
     Plain(W),
-    Gzip(flate2::write::GzEncoder<W>),
+    Gzip(Box<flate2::write::GzEncoder<W>>),
     Zstd(Box<zstd::stream::write::Encoder<'static, W>>),
 }
 
@@ -217,7 +219,7 @@ impl<W: Write> Encoder<W> {
             Compression::Gzip(level) => {
                 let level = flate2::Compression::new(level.min(9));
                 // 255 is "unknown": the system a layer was made on is nobody's business.
-                Self::Gzip(flate2::GzBuilder::new().mtime(0).operating_system(255).write(out, level))
+                Self::Gzip(Box::new(flate2::GzBuilder::new().mtime(0).operating_system(255).write(out, level)))
             }
             Compression::Zstd(level) => Self::Zstd(Box::new(zstd::stream::write::Encoder::new(out, level)?)),
         })

@@ -374,3 +374,73 @@ fn content_shorter_than_stated_is_an_error() {
     let error = writer.append(&entry, &mut &b"abc"[..]).unwrap_err();
     assert!(matches!(error, LayerError::Content { .. }), "{error}");
 }
+
+/// What both readers can be compared by: path, size of content, content.
+type Seen = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn seen_by_us(bytes: &[u8]) -> Option<Seen> {
+    let entries = read(bytes).ok()?;
+    // Whiteouts have other names here than in the archive.
+    let plain = |kind: &EntryKind| !matches!(kind, EntryKind::Whiteout | EntryKind::Opaque | EntryKind::AufsLeftover);
+    Some(
+        entries
+            .into_iter()
+            .filter(|(entry, _)| plain(&entry.kind))
+            .map(|(entry, content)| (entry.path, content))
+            .collect(),
+    )
+}
+
+fn seen_by_tar(bytes: &[u8]) -> Option<Seen> {
+    let limits = UnpackLimits::default();
+    let mut seen = Seen::new();
+    for entry in tar::Archive::new(bytes).entries().ok()? {
+        let mut entry = entry.ok()?;
+        if entry.header().entry_type().is_pax_global_extensions() {
+            continue;
+        }
+        let path = path::normalise(&entry.path_bytes(), &limits).ok()?;
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).ok()?;
+        if path::meaning(&path) == Ok(path::Meaning::Plain) {
+            seen.push((path, content));
+        }
+    }
+    Some(seen)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    /// No archive is seen as one tree here and as another by `tar`, however its headers are bent.
+    #[test]
+    fn bent_headers_are_refused_or_seen_alike(
+        bends in proptest::collection::vec((0usize..30, 0usize..512, proptest::prelude::any::<u8>()), 1..4),
+    ) {
+        let long = [b'n'; 120];
+        let mut bytes = Tar::new()
+            .dir("d")
+            .file("d/a", "one")
+            .pax(&[(b"path", b"d/pax"), (b"mtime", b"1.5")])
+            .file("x", "two")
+            .raw(b"././@LongLink", b'L', 121, |block| block[257..265].copy_from_slice(b"ustar  \0"))
+            .data(&long)
+            .raw(b"y", b'0', 5, |block| block[257..265].copy_from_slice(b"ustar  \0"))
+            .data(b"three")
+            .hardlink("h", "d/a")
+            .end();
+        let blocks = bytes.len() / 512;
+        for (block, at, byte) in bends {
+            let block = &mut bytes[block % blocks * 512..][..512];
+            block[at] = byte;
+            // Most bends would only break the checksum.
+            if block[257..262] == *b"ustar" {
+                let sum = header::checksum((&*block).try_into().unwrap());
+                block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            }
+        }
+        if let (Some(ours), Some(theirs)) = (seen_by_us(&bytes), seen_by_tar(&bytes)) {
+            assert_eq!(ours, theirs);
+        }
+    }
+}
