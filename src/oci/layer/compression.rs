@@ -8,6 +8,7 @@ use oci_spec::image::{Descriptor, MediaType};
 use super::super::digest::{VerifiedReader, invalid_data};
 use super::error::LayerError;
 use super::limits::UnpackLimits;
+use super::read_ahead::ReadAhead;
 use crate::model::DiffId;
 
 /// How much is read from the compressed side at once: small reads cost decompressors a third of their speed.
@@ -67,30 +68,34 @@ impl Compression {
 
 /// The uncompressed bytes of a layer.
 ///
+/// The blob is read, hashed and decompressed on a thread of its own; the uncompressed bytes are
+/// hashed where they are read.
+///
 /// At the end both the blob's digest and size and the layer's `diff_id` have
 /// been compared; a mismatch is an error of the last read, with a
 /// [`VerifyError`](crate::oci::VerifyError) inside.
-pub type LayerStream<'a> = VerifiedReader<Capped<Decoder<VerifiedReader<Box<dyn Read + Send + 'a>>>>>;
+pub type LayerStream = VerifiedReader<ReadAhead>;
 
 /// Opens a layer's blob for reading as an uncompressed tar stream.
 ///
 /// # Errors
-/// When the descriptor is not that of a layer or names a digest other than SHA-256.
-pub fn open_layer<'a>(
-    blob: Box<dyn Read + Send + 'a>,
+/// When the descriptor is not that of a layer or names a digest other than SHA-256, or no thread can be started.
+pub fn open_layer(
+    blob: impl Read + Send + 'static,
     descriptor: &Descriptor,
     diff_id: &DiffId,
     limits: &UnpackLimits,
-) -> Result<LayerStream<'a>, LayerError> {
+) -> Result<LayerStream, LayerError> {
     let compression = Compression::of_media_type(descriptor.media_type())?;
     let decoder = Decoder::new(VerifiedReader::new(blob, descriptor)?, compression).map_err(LayerError::from_read)?;
     let capped = Capped { inner: decoder, read: 0, compressed: descriptor.size(), limits: *limits };
-    Ok(VerifiedReader::of_digest(capped, diff_id.0.clone())?)
+    let ahead = ReadAhead::new(capped).map_err(LayerError::Read)?;
+    Ok(VerifiedReader::of_digest(ahead, diff_id.0.clone())?)
 }
 
 /// Fails when a layer inflates to more than its [`UnpackLimits`] allow.
 #[derive(Debug)]
-pub struct Capped<R> {
+struct Capped<R> {
     inner: R,
     read: u64,
     compressed: u64,
@@ -115,7 +120,7 @@ impl<R: Read> Read for Capped<R> {
 }
 
 /// A decompressor that insists on reading its source to the end.
-pub struct Decoder<R: Read>(Inner<R>);
+struct Decoder<R: Read>(Inner<R>);
 
 enum Inner<R: Read> {
     Plain(R),
@@ -135,11 +140,7 @@ impl<R: Read> std::fmt::Debug for Decoder<R> {
 }
 
 impl<R: Read> Decoder<R> {
-    /// Reads `compression` from `source`.
-    ///
-    /// # Errors
-    /// When the decompressor cannot be set up.
-    pub fn new(source: R, compression: Compression) -> io::Result<Self> {
+    fn new(source: R, compression: Compression) -> io::Result<Self> {
         let inner = match compression {
             Compression::None => Inner::Plain(source),
             Compression::Gzip(_) => {
@@ -272,7 +273,9 @@ mod tests {
     fn read(blob: &[u8], compression: Compression, diff_id: &[u8], limits: &UnpackLimits) -> io::Result<Vec<u8>> {
         let descriptor = Descriptor::new(compression.media_type(), blob.len() as u64, sha256(blob));
         let mut out = Vec::new();
-        open_layer(Box::new(blob), &descriptor, &DiffId(sha256(diff_id)), limits).unwrap().read_to_end(&mut out)?;
+        open_layer(io::Cursor::new(blob.to_vec()), &descriptor, &DiffId(sha256(diff_id)), limits)
+            .unwrap()
+            .read_to_end(&mut out)?;
         Ok(out)
     }
 
@@ -330,7 +333,8 @@ mod tests {
 
             let descriptor = Descriptor::new(compression.media_type(), blob.len() as u64, sha256(b"another blob"));
             let limits = UnpackLimits::default();
-            let mut stream = open_layer(Box::new(&*blob), &descriptor, &DiffId(sha256(b"content")), &limits).unwrap();
+            let mut stream =
+                open_layer(io::Cursor::new(blob), &descriptor, &DiffId(sha256(b"content")), &limits).unwrap();
             let error = io::copy(&mut stream, &mut io::sink()).unwrap_err();
             assert!(matches!(verify_error(&error), Some(VerifyError::Digest { .. })), "{error}");
         }

@@ -294,7 +294,7 @@ fn what_is_written_is_read_back() {
         let (layer, blob) = write(&entries, compression);
         assert_eq!((layer.clone(), blob.clone()), write(&entries, compression), "two writes are equal");
         let limits = UnpackLimits::default();
-        let stream = open_layer(Box::new(&*blob), &layer.descriptor, &layer.diff_id, &limits).unwrap();
+        let stream = open_layer(io::Cursor::new(blob), &layer.descriptor, &layer.diff_id, &limits).unwrap();
         let mut tar = TarReader::new(stream, limits);
         for (expected, content) in &entries {
             let mut found = tar.next_entry().unwrap().unwrap();
@@ -409,13 +409,19 @@ fn seen_by_tar(bytes: &[u8]) -> Option<Seen> {
     Some(seen)
 }
 
+/// Any byte of a block, the first ones of fields above all.
+fn bent_byte() -> impl proptest::strategy::Strategy<Value = usize> {
+    const FIELDS: [usize; 15] = [0, 100, 108, 124, 125, 134, 136, 148, 156, 157, 257, 262, 263, 345, 508];
+    proptest::prop_oneof![0usize..512, proptest::sample::select(&FIELDS[..])]
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
 
     /// No archive is seen as one tree here and as another by `tar`, however its headers are bent.
     #[test]
     fn bent_headers_are_refused_or_seen_alike(
-        bends in proptest::collection::vec((0usize..30, 0usize..512, proptest::prelude::any::<u8>()), 1..4),
+        bends in proptest::collection::vec((0usize..30, bent_byte(), proptest::prelude::any::<u8>()), 1..4),
     ) {
         let long = [b'n'; 120];
         let mut bytes = Tar::new()
