@@ -286,7 +286,7 @@ impl LayerSource for ImageLayers<'_> {
             LayoutError::Verify(error) => LayerError::Verify(error),
             error => LayerError::Read(std::io::Error::other(error)),
         })?;
-        Ok(Box::new(open_layer(Box::new(blob), descriptor, diff_id, &self.limits)?))
+        Ok(Box::new(open_layer(blob, descriptor, diff_id, &self.limits)?))
     }
 }
 

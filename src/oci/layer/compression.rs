@@ -8,6 +8,7 @@ use oci_spec::image::{Descriptor, MediaType};
 use super::super::digest::{VerifiedReader, invalid_data};
 use super::error::LayerError;
 use super::limits::UnpackLimits;
+use super::read_ahead::ReadAhead;
 use crate::model::DiffId;
 
 /// How much is read from the compressed side at once: small reads cost decompressors a third of their speed.
@@ -67,30 +68,34 @@ impl Compression {
 
 /// The uncompressed bytes of a layer.
 ///
+/// The blob is read, hashed and decompressed on a thread of its own; the uncompressed bytes are
+/// hashed where they are read.
+///
 /// At the end both the blob's digest and size and the layer's `diff_id` have
 /// been compared; a mismatch is an error of the last read, with a
 /// [`VerifyError`](crate::oci::VerifyError) inside.
-pub type LayerStream<'a> = VerifiedReader<Capped<Decoder<VerifiedReader<Box<dyn Read + Send + 'a>>>>>;
+pub type LayerStream = VerifiedReader<ReadAhead>;
 
 /// Opens a layer's blob for reading as an uncompressed tar stream.
 ///
 /// # Errors
-/// When the descriptor is not that of a layer or names a digest other than SHA-256.
-pub fn open_layer<'a>(
-    blob: Box<dyn Read + Send + 'a>,
+/// When the descriptor is not that of a layer or names a digest other than SHA-256, or no thread can be started.
+pub fn open_layer(
+    blob: impl Read + Send + 'static,
     descriptor: &Descriptor,
     diff_id: &DiffId,
     limits: &UnpackLimits,
-) -> Result<LayerStream<'a>, LayerError> {
+) -> Result<LayerStream, LayerError> {
     let compression = Compression::of_media_type(descriptor.media_type())?;
     let decoder = Decoder::new(VerifiedReader::new(blob, descriptor)?, compression).map_err(LayerError::from_read)?;
     let capped = Capped { inner: decoder, read: 0, compressed: descriptor.size(), limits: *limits };
-    Ok(VerifiedReader::of_digest(capped, diff_id.0.clone())?)
+    let ahead = ReadAhead::new(capped).map_err(LayerError::Read)?;
+    Ok(VerifiedReader::of_digest(ahead, diff_id.0.clone())?)
 }
 
 /// Fails when a layer inflates to more than its [`UnpackLimits`] allow.
 #[derive(Debug)]
-pub struct Capped<R> {
+struct Capped<R> {
     inner: R,
     read: u64,
     compressed: u64,
@@ -115,12 +120,12 @@ impl<R: Read> Read for Capped<R> {
 }
 
 /// A decompressor that insists on reading its source to the end.
-pub struct Decoder<R: Read>(Inner<R>);
+struct Decoder<R: Read>(Inner<R>);
 
 enum Inner<R: Read> {
     Plain(R),
     /// `None` only while one member is exchanged for the next.
-    Gzip(Option<GzDecoder<BufReader<R>>>),
+    Gzip(Option<Box<GzDecoder<BufReader<R>>>>),
     Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<R>>>),
 }
 
@@ -135,14 +140,12 @@ impl<R: Read> std::fmt::Debug for Decoder<R> {
 }
 
 impl<R: Read> Decoder<R> {
-    /// Reads `compression` from `source`.
-    ///
-    /// # Errors
-    /// When the decompressor cannot be set up.
-    pub fn new(source: R, compression: Compression) -> io::Result<Self> {
+    fn new(source: R, compression: Compression) -> io::Result<Self> {
         let inner = match compression {
             Compression::None => Inner::Plain(source),
-            Compression::Gzip(_) => Inner::Gzip(Some(GzDecoder::new(BufReader::with_capacity(BUFFER, source)))),
+            Compression::Gzip(_) => {
+                Inner::Gzip(Some(Box::new(GzDecoder::new(BufReader::with_capacity(BUFFER, source)))))
+            }
             Compression::Zstd(_) => {
                 let buffered = BufReader::with_capacity(BUFFER, source);
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered)?;
@@ -177,12 +180,12 @@ impl<R: Read> Read for Decoder<R> {
 }
 
 /// Goes on to the next member of a gzip stream, iteratively: a layer may be a million empty ones.
-fn next_member<R: Read>(slot: &mut Option<GzDecoder<BufReader<R>>>) -> io::Result<bool> {
+fn next_member<R: Read>(slot: &mut Option<Box<GzDecoder<BufReader<R>>>>) -> io::Result<bool> {
     let Some(decoder) = slot.take() else { return Ok(false) };
     let mut source = decoder.into_inner();
     // 0x1f begins a member (RFC 1952, 2.3.1); some writers pad with zeros instead.
     if source.fill_buf()?.first() == Some(&0x1f) {
-        *slot = Some(GzDecoder::new(source));
+        *slot = Some(Box::new(GzDecoder::new(source)));
         return Ok(true);
     }
     drain_zeros(&mut source).map(|()| false)
@@ -206,7 +209,7 @@ fn drain_zeros(source: &mut impl BufRead) -> io::Result<()> {
 /// Compresses into `W`, deterministically: no time, no name, one thread.
 pub(super) enum Encoder<W: Write> {
     Plain(W),
-    Gzip(flate2::write::GzEncoder<W>),
+    Gzip(Box<flate2::write::GzEncoder<W>>),
     Zstd(Box<zstd::stream::write::Encoder<'static, W>>),
 }
 
@@ -217,7 +220,7 @@ impl<W: Write> Encoder<W> {
             Compression::Gzip(level) => {
                 let level = flate2::Compression::new(level.min(9));
                 // 255 is "unknown": the system a layer was made on is nobody's business.
-                Self::Gzip(flate2::GzBuilder::new().mtime(0).operating_system(255).write(out, level))
+                Self::Gzip(Box::new(flate2::GzBuilder::new().mtime(0).operating_system(255).write(out, level)))
             }
             Compression::Zstd(level) => Self::Zstd(Box::new(zstd::stream::write::Encoder::new(out, level)?)),
         })
@@ -270,7 +273,9 @@ mod tests {
     fn read(blob: &[u8], compression: Compression, diff_id: &[u8], limits: &UnpackLimits) -> io::Result<Vec<u8>> {
         let descriptor = Descriptor::new(compression.media_type(), blob.len() as u64, sha256(blob));
         let mut out = Vec::new();
-        open_layer(Box::new(blob), &descriptor, &DiffId(sha256(diff_id)), limits).unwrap().read_to_end(&mut out)?;
+        open_layer(io::Cursor::new(blob.to_vec()), &descriptor, &DiffId(sha256(diff_id)), limits)
+            .unwrap()
+            .read_to_end(&mut out)?;
         Ok(out)
     }
 
@@ -328,7 +333,8 @@ mod tests {
 
             let descriptor = Descriptor::new(compression.media_type(), blob.len() as u64, sha256(b"another blob"));
             let limits = UnpackLimits::default();
-            let mut stream = open_layer(Box::new(&*blob), &descriptor, &DiffId(sha256(b"content")), &limits).unwrap();
+            let mut stream =
+                open_layer(io::Cursor::new(blob), &descriptor, &DiffId(sha256(b"content")), &limits).unwrap();
             let error = io::copy(&mut stream, &mut io::sink()).unwrap_err();
             assert!(matches!(verify_error(&error), Some(VerifyError::Digest { .. })), "{error}");
         }

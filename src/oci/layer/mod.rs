@@ -11,14 +11,16 @@ mod header;
 mod limits;
 pub(super) mod path;
 mod pax;
+mod read_ahead;
 mod tar_reader;
 mod writer;
 
-pub use compression::{Capped, Compression, Decoder, LayerStream, open_layer};
+pub use compression::{Compression, LayerStream, open_layer};
 pub use entry::{EntryKind, LayerEntry, Metadata, Mtime, Xattrs};
 pub use error::{LayerError, NameProblem, TarProblem};
 pub use limits::UnpackLimits;
 pub use path::Lossy;
+pub use read_ahead::ReadAhead;
 pub use tar_reader::{Content, TarReader};
 pub use writer::{LayerWriter, WrittenLayer};
 

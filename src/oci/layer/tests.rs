@@ -294,7 +294,7 @@ fn what_is_written_is_read_back() {
         let (layer, blob) = write(&entries, compression);
         assert_eq!((layer.clone(), blob.clone()), write(&entries, compression), "two writes are equal");
         let limits = UnpackLimits::default();
-        let stream = open_layer(Box::new(&*blob), &layer.descriptor, &layer.diff_id, &limits).unwrap();
+        let stream = open_layer(io::Cursor::new(blob), &layer.descriptor, &layer.diff_id, &limits).unwrap();
         let mut tar = TarReader::new(stream, limits);
         for (expected, content) in &entries {
             let mut found = tar.next_entry().unwrap().unwrap();
@@ -373,4 +373,80 @@ fn content_shorter_than_stated_is_an_error() {
     let entry = entry(b"f", EntryKind::File { size: 4 }, Metadata::default());
     let error = writer.append(&entry, &mut &b"abc"[..]).unwrap_err();
     assert!(matches!(error, LayerError::Content { .. }), "{error}");
+}
+
+/// What both readers can be compared by: path, size of content, content.
+type Seen = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn seen_by_us(bytes: &[u8]) -> Option<Seen> {
+    let entries = read(bytes).ok()?;
+    // Whiteouts have other names here than in the archive.
+    let plain = |kind: &EntryKind| !matches!(kind, EntryKind::Whiteout | EntryKind::Opaque | EntryKind::AufsLeftover);
+    Some(
+        entries
+            .into_iter()
+            .filter(|(entry, _)| plain(&entry.kind))
+            .map(|(entry, content)| (entry.path, content))
+            .collect(),
+    )
+}
+
+fn seen_by_tar(bytes: &[u8]) -> Option<Seen> {
+    let limits = UnpackLimits::default();
+    let mut seen = Seen::new();
+    for entry in tar::Archive::new(bytes).entries().ok()? {
+        let mut entry = entry.ok()?;
+        if entry.header().entry_type().is_pax_global_extensions() {
+            continue;
+        }
+        let path = path::normalise(&entry.path_bytes(), &limits).ok()?;
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).ok()?;
+        if path::meaning(&path) == Ok(path::Meaning::Plain) {
+            seen.push((path, content));
+        }
+    }
+    Some(seen)
+}
+
+/// Any byte of a block, the first ones of fields above all.
+fn bent_byte() -> impl proptest::strategy::Strategy<Value = usize> {
+    const FIELDS: [usize; 15] = [0, 100, 108, 124, 125, 134, 136, 148, 156, 157, 257, 262, 263, 345, 508];
+    proptest::prop_oneof![0usize..512, proptest::sample::select(&FIELDS[..])]
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    /// No archive is seen as one tree here and as another by `tar`, however its headers are bent.
+    #[test]
+    fn bent_headers_are_refused_or_seen_alike(
+        bends in proptest::collection::vec((0usize..30, bent_byte(), proptest::prelude::any::<u8>()), 1..4),
+    ) {
+        let long = [b'n'; 120];
+        let mut bytes = Tar::new()
+            .dir("d")
+            .file("d/a", "one")
+            .pax(&[(b"path", b"d/pax"), (b"mtime", b"1.5")])
+            .file("x", "two")
+            .raw(b"././@LongLink", b'L', 121, |block| block[257..265].copy_from_slice(b"ustar  \0"))
+            .data(&long)
+            .raw(b"y", b'0', 5, |block| block[257..265].copy_from_slice(b"ustar  \0"))
+            .data(b"three")
+            .hardlink("h", "d/a")
+            .end();
+        let blocks = bytes.len() / 512;
+        for (block, at, byte) in bends {
+            let block = &mut bytes[block % blocks * 512..][..512];
+            block[at] = byte;
+            // Most bends would only break the checksum.
+            if block[257..262] == *b"ustar" {
+                let sum = header::checksum((&*block).try_into().unwrap());
+                block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            }
+        }
+        if let (Some(ours), Some(theirs)) = (seen_by_us(&bytes), seen_by_tar(&bytes)) {
+            assert_eq!(ours, theirs);
+        }
+    }
 }

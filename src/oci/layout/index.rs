@@ -2,14 +2,17 @@
 
 use std::io::Read;
 
-use cap_std::fs::PermissionsExt;
-use cap_std::fs_utf8::Dir;
+use cap_std::fs::{OpenOptionsExt, PermissionsExt};
+use cap_std::fs_utf8::{Dir, OpenOptions};
 use cap_std_ext::cap_tempfile::TempFile;
 use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
 
 use super::error::LayoutError;
 use super::json::{canonical_json, parse_index};
 use super::{INDEX, MANIFEST_LIMIT, REF_NAME};
+
+/// `O_NONBLOCK`, in the type the standard library wants.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 pub(super) fn empty() -> ImageIndex {
     ImageIndexBuilder::default()
@@ -29,10 +32,23 @@ pub(super) fn write(dir: &Dir, index: &ImageIndex) -> Result<(), LayoutError> {
     replace(dir, INDEX, &canonical_json(index)?)
 }
 
+/// Opens a regular file. A layout may come from anywhere, and opening a named pipe in it would wait for ever.
+pub(super) fn open_regular(dir: &Dir, name: &str) -> std::io::Result<std::fs::File> {
+    let mut options = OpenOptions::new();
+    // Without effect on regular files.
+    options.read(true).custom_flags(NONBLOCK);
+    let file = dir.open_with(name, &options)?.into_std();
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file"))
+    }
+}
+
 /// A file of at most [`MANIFEST_LIMIT`] bytes; `None` when there is none.
 pub(super) fn read_capped(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>, LayoutError> {
     let failed = |source| LayoutError::Io { what: "reading", name: name.to_owned(), source };
-    let file = match dir.open(name) {
+    let file = match open_regular(dir, name) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),

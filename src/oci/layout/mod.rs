@@ -210,7 +210,7 @@ impl Layout {
     /// The file of a blob of which only the digest is known; nothing has been compared.
     pub(super) fn blob_reader(&self, digest: &Digest) -> Result<std::fs::File, LayoutError> {
         let name = sha256_hex(digest)?;
-        self.blobs.open(name).map(cap_std::fs_utf8::File::into_std).map_err(|source| match source.kind() {
+        index::open_regular(&self.blobs, name).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => LayoutError::MissingBlob { digest: digest.clone() },
             _ => LayoutError::Blob { digest: digest.clone(), source },
         })

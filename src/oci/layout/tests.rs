@@ -199,6 +199,17 @@ fn a_damaged_blob_is_named() {
 }
 
 #[test]
+fn a_named_pipe_in_place_of_a_blob_is_refused_at_once() {
+    let fixture = fixture();
+    let image = fixture.image("a");
+    let path = fixture.blob_path(image.digest());
+    std::fs::remove_file(&path).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o644);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    assert!(matches!(fixture.layout.read_manifest(&image), Err(LayoutError::Blob { .. })));
+}
+
+#[test]
 fn documents_are_capped() {
     let fixture = fixture();
     let large = Descriptor::new(MediaType::ImageManifest, MANIFEST_LIMIT + 1, sha256(b"abc"));

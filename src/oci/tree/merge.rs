@@ -123,12 +123,17 @@ struct Merge<'t> {
     forward: Vec<LayerEntry>,
     /// Attribute sets seen in this layer, so that equal ones share memory.
     xattrs: BTreeSet<Xattrs>,
+    /// Directories in which nothing of lower layers is left, so that a layer of nothing but markers costs nothing.
+    cleared: BTreeSet<NodeId>,
 }
+
+/// How often the hard links that came too early are gone through; links to links to links need it.
+const FORWARD_PASSES: usize = 40;
 
 impl<'t> Merge<'t> {
     fn new(tree: &'t mut ImageTree, policy: MergePolicy) -> Self {
         let layer = tree.layers;
-        Self { tree, policy, layer, forward: Vec::new(), xattrs: BTreeSet::new() }
+        Self { tree, policy, layer, forward: Vec::new(), xattrs: BTreeSet::new(), cleared: BTreeSet::new() }
     }
 
     fn note(&mut self, path: &[u8], kind: NoteKind) {
@@ -159,23 +164,24 @@ impl<'t> Merge<'t> {
 
     /// Resolves the hard links that came before their targets, which may be such links themselves.
     fn finish(mut self) -> Result<(), TreeError> {
-        loop {
+        for _ in 0..FORWARD_PASSES {
             let waiting = std::mem::take(&mut self.forward);
             let before = waiting.len();
-            for entry in waiting {
+            // From the other end each time: a chain of links is then done in two passes, whichever way it runs.
+            for entry in waiting.into_iter().rev() {
                 if self.hard_link(&entry)? {
                     self.note(&entry.path, NoteKind::ForwardLink);
                 } else {
                     self.forward.push(entry);
                 }
             }
-            match self.forward.first() {
-                None => return Ok(()),
-                Some(entry) if self.forward.len() == before => {
-                    return Err(self.error(&entry.path, PathProblem::LinkTargetMissing));
-                }
-                Some(_) => {}
+            if self.forward.is_empty() || self.forward.len() == before {
+                break;
             }
+        }
+        match self.forward.first() {
+            None => Ok(()),
+            Some(entry) => Err(self.error(&entry.path, PathProblem::LinkTargetMissing)),
         }
     }
 
@@ -360,6 +366,9 @@ impl<'t> Merge<'t> {
 
     /// Takes away what lower layers put below `directory`.
     fn hide_children(&mut self, directory: NodeId) {
+        if !self.cleared.insert(directory) {
+            return;
+        }
         let Some(children) = self.tree.children_of(directory) else { return };
         let children: Vec<_> = children.0.iter().map(|(name, dentry)| (name.clone(), *dentry)).collect();
         for (name, dentry) in children {

@@ -394,3 +394,33 @@ fn a_hostile_number_of_notes_is_counted_and_not_kept() {
     let tree = merge(&layers([tar])).unwrap();
     assert_eq!((tree.notes().iter().count(), tree.notes().more()), (10_000, 5));
 }
+
+#[test]
+fn layers_made_to_be_slow_are_not() {
+    // Each would take minutes if its cost were the product of what it has.
+    let many = |make: &dyn Fn(Tar, usize) -> Tar| (0..20_000).fold(t().dir("d"), make);
+    let files = many(&|tar, i| tar.file(&format!("d/{i}"), ""));
+    let markers = many(&|tar, i| tar.file(&format!("d/n{i}"), "")).unfinished();
+    let markers = [markers, t().whiteout("d/.wh..wh..opq").whiteout(".wh.d").unfinished().repeat(20_000)].concat();
+    let layers = MemoryLayers::new([files.end(), markers]);
+    assert_eq!(merge(&layers).unwrap().walk().count(), 20_002);
+
+    for forwards in [true, false] {
+        let link = |tar: Tar, i: usize| tar.hardlink(&format!("l{i}"), &format!("l{}", i + 1));
+        let chain = if forwards { (0..20_000).fold(t(), link) } else { (0..20_000).rev().fold(t(), link) };
+        let layers = layers_of(chain.file("l20000", "x"));
+        let tree = merge(&layers).unwrap();
+        assert_eq!(tree.node(tree.lookup("l0").unwrap()).links(), 20_001);
+    }
+}
+
+fn layers_of(tar: Tar) -> MemoryLayers {
+    layers([tar])
+}
+
+#[test]
+fn the_deepest_tree_there_may_be_is_whited_out() {
+    let path = vec!["d"; 512].join("/");
+    let layers = layers([t().pax(&[(b"path", path.as_bytes())]).file("f", "x"), t().whiteout(".wh.d").file("g", "")]);
+    assert_eq!(show(&merge(&layers).unwrap(), &layers), "g=");
+}
