@@ -66,8 +66,9 @@ impl<'s> Containers<'s> {
             return Ok(id.clone());
         }
         let step = self.session.step(format!("import {name}"))?;
-        let layout = self.session.store.path().join("oci");
-        let cmd = self.storage().pull_layout(layout.as_str(), name);
+        // buildah makes an image name of the layout's path, and refuses it when that has a component such as
+        // `.imgbuild` or a capital letter: so it is run where a short path will do.
+        let cmd = self.storage().pull_layout("oci", name).current_dir(self.session.store.path().as_std_path());
         let text = self
             .session
             .runner
