@@ -132,6 +132,8 @@ struct Argument<'a> {
 ///
 /// It reads the argument `BASE`, the id of the base in the container storage;
 /// everything else is in the text, which is the same before and after a build.
+/// Folders in the context's `kmods/SET` must have mode 0755: COPY gives the
+/// mode of each to the folder of that name in the image, also to `/usr`.
 ///
 /// # Errors
 /// When a name could be misread, or the template is wrong.
