@@ -61,6 +61,30 @@ pub const APT: StageKit = StageKit {
     ],
 };
 
+/// Where stages see the folder of inputs, read-only.
+pub const INPUTS: &str = "/run/imgbuild";
+
+/// The stage that is the image.
+pub const IMAGE_TARGET: &str = "image";
+
+/// The final stage's packages, below [`INPUTS`].
+pub const IMAGE_REPOSITORY: &str = "image/repo";
+
+/// The stage that hands out a set's files.
+pub fn files_target(set: &KmodSetName) -> String {
+    format!("files-{set}")
+}
+
+/// A set's builder packages, below [`INPUTS`].
+pub fn set_repository(set: &KmodSetName) -> String {
+    format!("kmods/{set}/repo")
+}
+
+/// Where the list of what to collect goes ([`wanted`](super::wanted())), below [`INPUTS`].
+pub fn wanted_path(set: &KmodSetName) -> String {
+    format!("kmods/{set}/wanted")
+}
+
 /// The secret with the private key that signs modules, as buildah knows it.
 pub const KEY_ID: &str = "module-key";
 
@@ -132,6 +156,8 @@ struct Argument<'a> {
 ///
 /// It reads the argument `BASE`, the id of the base in the container storage;
 /// everything else is in the text, which is the same before and after a build.
+/// Folders in the context's `kmods/SET` must have mode 0755: COPY gives the
+/// mode of each to the folder of that name in the image, also to `/usr`.
 ///
 /// # Errors
 /// When a name could be misread, or the template is wrong.
@@ -222,6 +248,24 @@ mod tests {
             let name = line.split("scripts/").nth(1).unwrap().split(' ').next().unwrap();
             assert!(APT.scripts().iter().any(|script| script.name == name), "{line}");
         }
+    }
+
+    #[test]
+    fn paths_and_targets_are_those_in_the_text() {
+        let text = rendered(&[("jool", "jool")], true, true).unwrap();
+        let set = "jool".parse().unwrap();
+        for wanted in [
+            format!("FROM scratch AS {}\n", files_target(&set)),
+            format!(" AS {IMAGE_TARGET}\n"),
+            format!("install.sh {}\n", set_repository(&set)),
+            format!("install.sh {IMAGE_REPOSITORY}\n"),
+            format!("{INPUTS}/scripts/"),
+        ] {
+            assert!(text.contains(&wanted), "{wanted}");
+        }
+        let collect = include_str!("../../templates/tier2/collect.sh");
+        assert!(collect.contains(&format!("{INPUTS}/{}", wanted_path(&set).replace("jool", "$1"))));
+        assert!(CERTIFICATE.starts_with(INPUTS));
     }
 
     #[test]

@@ -16,7 +16,10 @@ mod wanted;
 use crate::model::Karg;
 
 pub use bootstrap::{BootstrapFile, FINISH, SETUP_ROOT, bootstrap_files};
-pub use containerfile::{APT, CERTIFICATE, InputScript, KEY_ID, RenderError, SetStage, StageKit, Tier2Stages, render};
+pub use containerfile::{
+    APT, CERTIFICATE, IMAGE_REPOSITORY, IMAGE_TARGET, INPUTS, InputScript, KEY_ID, RenderError, SetStage, StageKit,
+    Tier2Stages, files_target, render, set_repository, wanted_path,
+};
 pub use select::{Selection, UnknownTarget};
 pub use steps::{Action, ModuleSet, Packages, Plan, Step, Target, base_of, resolve};
 pub use wanted::wanted;

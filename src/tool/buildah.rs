@@ -3,7 +3,7 @@
 use crate::model::SourceDateEpoch;
 use crate::sys::Cmd;
 
-use super::{Problem, ToolVersion};
+use super::{Problem, ToolVersion, problem};
 
 /// Debian package that has the program.
 const PACKAGE: &str = "buildah";
@@ -197,13 +197,13 @@ pub fn parse_id(text: &str) -> Option<&str> {
 
 /// Recognises a failure of buildah from its last lines.
 ///
-/// A RUN step ran other programs; ask their `diagnose` first and take
-/// [`Problem::Step`] as the last resort.
+/// A RUN step ran other programs: for [`Problem::Step`], which says only that
+/// one failed, ask their `diagnose` too.
 pub fn diagnose(tail: &[String]) -> Option<Problem> {
     if tail.iter().any(|line| line.to_ascii_lowercase().contains("no space left on device")) {
         return Some(Problem::NoSpace);
     }
-    tail.iter().rev().filter_map(|line| line.strip_prefix("Error: ")).find_map(error)
+    problem::script(tail).or_else(|| tail.iter().rev().filter_map(|line| line.strip_prefix("Error: ")).find_map(error))
 }
 
 fn error(text: &str) -> Option<Problem> {

@@ -3,7 +3,7 @@
 use crate::model::SourceDateEpoch;
 use crate::sys::Cmd;
 
-use super::{Problem, ToolVersion, percent};
+use super::{Problem, ToolVersion, percent, problem};
 
 /// Debian package that has the program.
 const PACKAGE: &str = "mmdebstrap";
@@ -104,7 +104,8 @@ fn environment(epoch: SourceDateEpoch) -> [(&'static str, String); 5] {
 /// Its exit code is 25 whatever happened. It runs apt and dpkg and hands their
 /// lines through, so their `diagnose` should be asked first.
 pub fn diagnose(tail: &[String]) -> Option<Problem> {
-    tail.iter().any(|line| line.contains("No space left on device")).then_some(Problem::NoSpace)
+    let full = tail.iter().any(|line| line.contains("No space left on device"));
+    full.then_some(Problem::NoSpace).or_else(|| problem::script(tail))
 }
 
 #[cfg(test)]

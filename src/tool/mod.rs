@@ -7,6 +7,7 @@
 pub mod apt;
 pub mod buildah;
 pub mod deb822;
+pub mod dkms;
 pub mod dnf;
 pub mod dpkg;
 pub mod mmdebstrap;

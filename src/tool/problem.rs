@@ -48,7 +48,49 @@ pub enum Problem {
     /// The image a Containerfile begins with is not in the container storage.
     #[error("the image `{image}` is not in the container storage")]
     UnknownImage { image: String },
+    /// One of imgbuild's own scripts said why it stopped.
+    #[error("{message}")]
+    Script { message: String },
     /// A command of a Containerfile failed.
     #[error("the step `{step}` failed with exit code {code}")]
     Step { step: String, code: i32 },
+}
+
+/// How the scripts in `templates/` begin the line that says why they stop.
+const SCRIPT_ERROR: &str = "E: imgbuild: ";
+
+/// What one of imgbuild's own scripts said last, where other programs ran it.
+pub(super) fn script(tail: &[String]) -> Option<Problem> {
+    let message = tail.iter().rev().find_map(|line| line.strip_prefix(SCRIPT_ERROR))?;
+    Some(Problem::Script { message: message.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_scripts_say_what_is_wrong() {
+        let tail = ["E: Unable to locate package x", "E: imgbuild: dracut failed", "Error: exit status 1"];
+        let tail = tail.map(str::to_owned);
+        assert_eq!(script(&tail), Some(Problem::Script { message: "dracut failed".to_owned() }));
+        assert_eq!(script(&tail[..1]), None);
+    }
+
+    #[test]
+    fn every_script_that_stops_says_so_in_this_way() {
+        let scripts = [
+            include_str!("../../templates/bootstrap/finish.sh"),
+            include_str!("../../templates/tier2/apt/enter.sh"),
+            include_str!("../../templates/tier2/collect.sh"),
+            include_str!("../../templates/tier2/dkms.sh"),
+            include_str!("../../templates/tier2/finish.sh"),
+            include_str!("../../templates/tier2/modules.sh"),
+        ];
+        for script in scripts {
+            let errors: Vec<_> = script.lines().filter(|line| line.trim().starts_with("echo \"E: ")).collect();
+            assert!(!errors.is_empty(), "{script}");
+            assert!(errors.iter().all(|line| line.contains(SCRIPT_ERROR)), "{errors:?}");
+        }
+    }
 }

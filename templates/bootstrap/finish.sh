@@ -8,17 +8,17 @@
 # FILES  a folder with `tree/`, laid over ROOT: the composefs program, its
 #        dracut module and configuration, kernel arguments
 #
-# mmdebstrap runs this as its customize hook, after the last package.
-# SOURCE_DATE_EPOCH is set. What can be done on the finished file tree without
-# running a program (package database, /var, identity of the machine) is not
-# done here but by imgbuild itself.
+# mmdebstrap runs this as its customize hook, after the last package. What can
+# be done on the finished file tree without running a program (package
+# database, /var, identity of the machine) imgbuild does itself, later.
 set -eu
 
 die() {
-    echo "E: finish: $*" >&2
+    echo "E: imgbuild: $*" >&2
     exit 1
 }
 
+umask 022
 [ $# -eq 2 ] || die "usage: finish.sh ROOT FILES"
 root=$1
 files=$2
@@ -47,6 +47,15 @@ move_kernel() {
     left=$(find "$root/boot" -mindepth 1 ! -type d -print -quit)
     [ -z "$left" ] || die "a package put a file into /boot: ${left#"$root"}"
     find "$root/boot" -mindepth 1 -depth -type d -exec rmdir {} +
+}
+
+# Files only, with their modes: folders that are there keep theirs, whatever
+# they are in tree/, and new ones are readable for all.
+install_files() {
+    (cd "$files/tree" && find . ! -type d) | while IFS= read -r file; do
+        mkdir -p "$root/${file%/*}"
+        cp --preserve=mode --no-dereference "$files/tree/$file" "$root/$file"
+    done
 }
 
 # link PATH TARGET: PATH becomes a link into /var, where state lives. Packages
@@ -84,10 +93,9 @@ make_links() {
 make_initramfs() {
     image=/usr/lib/modules/$kver/initramfs.img
     # Device nodes cannot be made in every container: the kernel's devtmpfs has
-    # them at boot, and an initramfs without them is the same everywhere. The
-    # initramfs records its command line, so tier 2 uses the same words.
-    DRACUT_NO_MKNOD=1 DRACUT_NO_XATTR=1 chroot "$root" sh -c \
-        'cd "/usr/lib/modules/$1" && dracut --force --kver "$1" initramfs.img' sh "$kver" || die "dracut failed"
+    # them at boot, and an initramfs without them is the same everywhere.
+    DRACUT_NO_MKNOD=1 DRACUT_NO_XATTR=1 chroot "$root" dracut --force --kver "$kver" "$image" ||
+        die "dracut failed"
     chmod 0600 "$root$image"
 
     # dracut returns 0 also when a module of it gave up. lsinitrd looks for an
@@ -111,8 +119,7 @@ remove_leftovers() {
 }
 
 move_kernel
-# Not -a: the files are imgbuild's, whoever runs this; only modes are kept.
-cp -R --preserve=mode "$files/tree/." "$root/"
+install_files
 make_links
 make_initramfs
 remove_leftovers

@@ -30,11 +30,12 @@ export KBUILD_BUILD_TIMESTAMP KBUILD_BUILD_USER KBUILD_BUILD_HOST
 
 code=0
 dkms build -m "$name/$version" -k "$kver" || code=$?
+# 77: the source excludes this kernel, architecture or configuration.
+[ "$code" -ne 77 ] || die "$name/$version is not made for kernel $kver: see BUILD_EXCLUSIVE in its dkms.conf"
 if [ "$code" -ne 0 ]; then
     log=/var/lib/dkms/$name/$version/build/make.log
     [ ! -e "$log" ] || tail -n 200 "$log" >&2
-    echo "E: imgbuild: dkms ended with exit code $code for $name/$version on kernel $kver" >&2
-    exit "$code"
+    die "$name/$version does not compile for kernel $kver: dkms ended with exit code $code"
 fi
 
 # The folder below is named after the architecture, which dkms spells its own way.

@@ -25,20 +25,17 @@ left=$(find /boot -mindepth 1 ! -type d -print -quit)
 depmod -a "$kver"
 
 # dracut resolves /root, which is a link into /var.
-mkdir -p /var/roothome /var/tmp/imgbuild
-# The initramfs records its own command line. Tier 1's was made with the same
-# words, so that the two are equal when nothing in them differs. Device nodes
-# cannot be made in every container: the kernel's devtmpfs has them at boot.
-(
-    cd /var/tmp/imgbuild
-    DRACUT_NO_MKNOD=1 DRACUT_NO_XATTR=1 dracut --force --kver "$kver" initramfs.img
-) || die "dracut failed"
-new=/var/tmp/imgbuild/initramfs.img
+mkdir -p /var/roothome /var/tmp
+new=/var/tmp/imgbuild-initramfs.img
+# Device nodes cannot be made in every container: the kernel's devtmpfs has
+# them at boot, and an initramfs without them is the same everywhere.
+DRACUT_NO_MKNOD=1 DRACUT_NO_XATTR=1 dracut --force --kver "$kver" "$new" || die "dracut failed"
 [ -s "$new" ] || die "dracut says it made an initramfs and left nothing"
-# When nothing in it changed, the base's own file stays and the layer small.
-if ! cmp -s "$new" "$modules/initramfs.img"; then
+if cmp -s "$new" "$modules/initramfs.img"; then
+    # Nothing in it changed: the base's own file stays, and the layer small.
+    rm "$new"
+else
     chmod 0600 "$new"
     mv "$new" "$modules/initramfs.img"
 fi
-rm -rf /var/tmp/imgbuild
 rm -rf /run/imgbuild-apt

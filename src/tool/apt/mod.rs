@@ -1,6 +1,6 @@
 //! apt: finds out which packages a set of names needs, and fetches exactly those.
 //!
-//! Everything runs over a private root ([`config`]): neither the machine's
+//! Everything runs over a private root ([`private_config`]): neither the machine's
 //! sources nor its installed packages take part, and its package lists are
 //! not touched.
 
