@@ -11,6 +11,7 @@ mod problem;
 pub use config::{ConfigError, PrivateConfig, Repository, private_config, rpm_macros};
 pub use problem::diagnose;
 
+use crate::model::SourceDateEpoch;
 use crate::sys::Cmd;
 
 use super::ToolVersion;
@@ -98,14 +99,21 @@ pub fn is_cache_of(folder: &str, id: &str) -> bool {
     digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
+/// Where dnf keeps its own state in a build container.
+pub const STAGE_STATE: &str = "/tmp/imgbuild-dnf";
+
 /// Installs package files inside a build container, from a folder mounted into it, without any repository.
 ///
-/// `files` are names in `folder`. dnf checks dependencies and runs the packages' scripts; where it puts its own
-/// state does not reach the image. For a RUN line of a Containerfile, or for `buildah run`.
-pub fn install_offline<'a>(folder: &str, files: impl IntoIterator<Item = &'a str>) -> Cmd {
+/// `files` are names in `folder`. dnf checks dependencies and runs the packages' scripts. rpm writes `epoch` as
+/// the time of installation, so that two builds get the same package database. dnf's own state goes to
+/// [`STAGE_STATE`], which the caller keeps out of the image. For a RUN line of a Containerfile or for `buildah run`.
+pub fn install_offline<'a>(folder: &str, files: impl IntoIterator<Item = &'a str>, epoch: SourceDateEpoch) -> Cmd {
     Cmd::new("dnf")
-        .args(["install", "--assumeyes", "--quiet", "--disablerepo=*", "--nogpgcheck", "--noplugins"])
-        .args(["cachedir", "logdir", "persistdir"].map(|key| format!("--setopt={key}=/tmp/imgbuild-dnf")))
+        .env("SOURCE_DATE_EPOCH", epoch.as_secs().to_string())
+        .args(["install", "--assumeyes", "--quiet", "--disablerepo=*"])
+        // Settings rather than options, because dnf 5 has the same ones. What the files are was checked before.
+        .args(["plugins", "gpgcheck", "localpkg_gpgcheck"].map(|key| format!("--setopt={key}=False")))
+        .args(["cachedir", "logdir", "persistdir"].map(|key| format!("--setopt={key}={STAGE_STATE}")))
         .arg("--setopt=install_weak_deps=False")
         .arg("--")
         .args(files.into_iter().map(|file| format!("{folder}/{file}")))
@@ -126,13 +134,17 @@ mod tests {
                 &["kernel", "kernel-core"],
                 "/w/packages",
             ),
-            install_offline("/run/imgbuild/packages", ["gcc-14.2.0-1.rv10.x86_64.rpm", "make-4.4.1-1.rv10.x86_64.rpm"]),
+            install_offline(
+                "/run/imgbuild/packages",
+                ["gcc-14.2.0-1.rv10.x86_64.rpm"],
+                SourceDateEpoch::from_secs(1_760_000_000),
+            ),
         ];
         insta::assert_snapshot!(lines.map(|line| line.to_string()).join("\n"), @r"
         dnf --version
         HOME=/w/lock/home XDG_CONFIG_HOME=/w/lock/home dnf '--config=/w/lock/dnf.conf' '--installroot=/w/lock/root' '--releasever=10' '--forcearch=x86_64' --assumeyes --quiet makecache
         HOME=/w/lock/home XDG_CONFIG_HOME=/w/lock/home dnf '--config=/w/lock/dnf.conf' '--installroot=/w/lock/root' '--releasever=10' '--forcearch=x86_64' --assumeyes --quiet install --downloadonly '--downloaddir=/w/packages' '--exclude=kernel' '--exclude=kernel-core' -- hello-dkms 'kernel-devel-uname-r = 6.12.0-124.8.1.rv10.x86_64'
-        dnf install --assumeyes --quiet '--disablerepo=*' --nogpgcheck --noplugins '--setopt=cachedir=/tmp/imgbuild-dnf' '--setopt=logdir=/tmp/imgbuild-dnf' '--setopt=persistdir=/tmp/imgbuild-dnf' '--setopt=install_weak_deps=False' -- /run/imgbuild/packages/gcc-14.2.0-1.rv10.x86_64.rpm /run/imgbuild/packages/make-4.4.1-1.rv10.x86_64.rpm
+        SOURCE_DATE_EPOCH=1760000000 dnf install --assumeyes --quiet '--disablerepo=*' '--setopt=plugins=False' '--setopt=gpgcheck=False' '--setopt=localpkg_gpgcheck=False' '--setopt=cachedir=/tmp/imgbuild-dnf' '--setopt=logdir=/tmp/imgbuild-dnf' '--setopt=persistdir=/tmp/imgbuild-dnf' '--setopt=install_weak_deps=False' -- /run/imgbuild/packages/gcc-14.2.0-1.rv10.x86_64.rpm
         ");
     }
 
