@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::audit::{Event, Verb};
 use super::error::BuildError;
 use super::{Project, Session};
+use crate::config::definition_digest;
 use crate::model::{ByteSize, SourceDateEpoch};
 use crate::oci::layer::{Compression, LayerWriter, UnpackLimits, WrittenLayer};
 use crate::oci::tree::{Changes, MergePolicy, Selection};
 use crate::oci::{Image, ImageBuilder, ImageTree, LayerSource, Layout};
-use crate::plan::drift;
 use crate::sys::dirs;
 
 /// Annotation with the digest of everything that decided what is in the image.
@@ -136,7 +136,7 @@ pub(super) fn write_changes(
 
 /// Digest of everything that decides an image: with the same one, a rebuild gives the same image.
 pub(super) fn inputs_key(value: &impl Serialize) -> String {
-    drift::digest(&(env!("CARGO_PKG_VERSION"), value)).to_string()
+    definition_digest(&(env!("CARGO_PKG_VERSION"), value)).to_string()
 }
 
 /// The image called `name`, when its inputs are exactly these and the user wants to keep such images.
@@ -144,13 +144,20 @@ pub(super) fn reusable(session: &Session, layout: &Layout, name: &str, key: &str
     if !session.settings.reuse {
         return Ok(None);
     }
-    let Some(image) = find(layout, name)? else { return Ok(None) };
-    let annotations = image.manifest().annotations().as_ref();
-    let same = annotations.and_then(|all| all.get(INPUTS)).is_some_and(|found| found == key);
-    if same {
+    let current = find_current(layout, name, key)?;
+    if let Some(image) = &current {
         session.audit(Event::new(Verb::CacheHit, name).digest(image.digest()))?;
     }
-    Ok(same.then_some(image))
+    Ok(current)
+}
+
+/// The image called `name`, when its inputs were exactly these.
+pub(super) fn find_current(layout: &Layout, name: &str, key: &str) -> Result<Option<Image>, BuildError> {
+    let has_key = |image: &Image| {
+        let annotations = image.manifest().annotations().as_ref();
+        annotations.and_then(|all| all.get(INPUTS)).is_some_and(|found| found == key)
+    };
+    Ok(find(layout, name)?.filter(has_key))
 }
 
 /// The image called `name`, if the store has it.

@@ -37,9 +37,9 @@ pub enum BuildError {
     )]
     NoSpace { path: Utf8PathBuf, free: ByteSize },
     #[error("{step}: {problem}")]
-    Problem { step: String, problem: tool::Problem, source: CmdError },
+    Problem { step: String, problem: Box<tool::Problem>, source: Box<CmdError> },
     #[error("{step}")]
-    Command { step: String, source: CmdError },
+    Command { step: String, source: Box<CmdError> },
     #[error(transparent)]
     Missing(#[from] MissingError),
     #[error(transparent)]
@@ -162,19 +162,23 @@ pub(super) fn io(action: &'static str, path: impl Into<Utf8PathBuf>) -> impl FnO
 /// Adds the step to a failed command.
 pub(super) fn command(step: impl Into<String>) -> impl FnOnce(CmdError) -> BuildError {
     let step = step.into();
-    move |source| BuildError::Command { step, source }
+    move |source| BuildError::Command { step, source: Box::new(source) }
 }
+
+/// Recognises a failure from the last lines a program printed.
+pub(super) type Diagnose = fn(&[String]) -> Option<tool::Problem>;
 
 /// Adds the step to a failed command, and what its output tells where one of `diagnoses` recognises it.
 pub(super) fn diagnosed(
     step: impl Into<String>,
-    diagnoses: &'static [fn(&[String]) -> Option<tool::Problem>],
+    diagnoses: &'static [Diagnose],
 ) -> impl FnOnce(CmdError) -> BuildError {
     let step = step.into();
     move |source| {
-        let CmdError::Failed { tail, .. } = &source else { return BuildError::Command { step, source } };
+        let source = Box::new(source);
+        let CmdError::Failed { tail, .. } = &*source else { return BuildError::Command { step, source } };
         match diagnoses.iter().find_map(|diagnose| diagnose(tail)) {
-            Some(problem) => BuildError::Problem { step, problem, source },
+            Some(problem) => BuildError::Problem { step, problem: Box::new(problem), source },
             None => BuildError::Command { step, source },
         }
     }

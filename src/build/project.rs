@@ -84,7 +84,7 @@ impl Project {
     /// [`BuildError::Drift`] with every difference.
     pub fn check_drift(&self, selection: &Selection) -> Result<(), BuildError> {
         let selection = selection.clone().with_bases(&self.definition);
-        let drifts = drift(&self.definition, self.architecture(), self.lock.as_ref(), &selection);
+        let drifts = drift(&self.definition, self.lock.as_ref(), &selection);
         if drifts.is_empty() { Ok(()) } else { Err(BuildError::Drift(DriftError { drifts })) }
     }
 

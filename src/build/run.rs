@@ -4,6 +4,7 @@ use super::chain::{self, Built};
 use super::kernels::KernelPin;
 use super::preflight::{self, Needs};
 use super::{BuildError, Project, Session, locking, tier1, tier2, tier3};
+use crate::oci::Layout;
 use crate::plan::Selection;
 
 /// Builds the selected images and every image below them that the store does not hold.
@@ -19,7 +20,7 @@ pub fn run(
     preflight::require(session, &Needs::of_selection(&project.definition, selection))?;
     locking::settle(session, project, selection, pin)?;
     let layout = chain::open_layout(session)?;
-    let selection = with_missing_bases(project, &layout, selection)?;
+    let selection = with_stale_bases(project, &layout, selection)?;
     let mut built = Vec::new();
     for name in &selection.tier1 {
         built.push(tier1::build(session, project, &layout, name)?);
@@ -32,21 +33,17 @@ pub fn run(
 }
 
 /// A full rebuild of what was asked for; what it stands on is built only where it is missing or out of date.
-fn with_missing_bases(
-    project: &Project,
-    layout: &crate::oci::Layout,
-    selection: &Selection,
-) -> Result<Selection, BuildError> {
+fn with_stale_bases(project: &Project, layout: &Layout, selection: &Selection) -> Result<Selection, BuildError> {
     let wanted = selection.clone().with_bases(&project.definition);
     let mut result = selection.clone();
     for name in wanted.tier1.difference(&selection.tier1) {
-        if chain::find(layout, &format!("tier1/{name}"))?.is_none() {
+        if !tier1::is_current(project, layout, name)? {
             result.tier1.insert(name.clone());
         }
     }
     for name in wanted.tier2.difference(&selection.tier2) {
         let base = &project.definition.tier2[name].base;
-        if result.tier1.contains(base) || chain::find(layout, &format!("tier2/{name}"))?.is_none() {
+        if result.tier1.contains(base) || !tier2::is_current(project, layout, name)? {
             result.tier2.insert(name.clone());
         }
     }

@@ -22,7 +22,7 @@ impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         build(context, &self.build, None, |definition| match self.hosts.is_empty() {
             true => Ok(Selection::all(definition)),
-            false => Selection::of_hosts(definition, &self.hosts),
+            false => Ok(Selection::of_hosts(definition, &self.hosts)?.with_bases(definition)),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use super::exit;
 use super::ui;
 use crate::build::BuildError;
-use crate::sys::env;
+use crate::sys::{CmdError, env};
 
 /// A command that did not succeed, ready to be shown.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl From<BuildError> for CliError {
     fn from(error: BuildError) -> Self {
         let code = match &error {
             BuildError::Interrupted(_) => exit::INTERRUPTED,
-            BuildError::Command { source: crate::sys::CmdError::Interrupted { .. }, .. } => exit::INTERRUPTED,
+            BuildError::Command { source, .. } if matches!(**source, CmdError::Interrupted { .. }) => exit::INTERRUPTED,
             BuildError::Missing(_) => exit::MISSING,
             BuildError::Drift(_) => exit::DRIFT,
             BuildError::Kernel { .. } => exit::NO_KERNEL,

@@ -1,7 +1,5 @@
 //! `imgbuild tier1`, `tier2` and `tier3`, and what `build` shares with them.
 
-use std::io::Write as _;
-
 use clap::ArgGroup;
 
 use super::Context;
@@ -59,7 +57,7 @@ impl Tier1Args {
 impl Tier2Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let select = |definition: &Definition| Selection::of_tier2(definition, self.name.as_deref());
-        build(context, &self.build, self.kernel_pin.clone(), select)
+        build(context, &self.build, self.kernel_pin.as_ref(), select)
     }
 }
 
@@ -76,14 +74,14 @@ impl Tier3Args {
 pub(super) fn build(
     context: &Context,
     args: &BuildArgs,
-    pin: Option<KernelPin>,
+    pin: Option<&KernelPin>,
     select: impl FnOnce(&Definition) -> Result<Selection, UnknownTarget>,
 ) -> Result<(), CliError> {
     let mut project = context.project()?;
     let selection =
         select(&project.definition).map_err(|error| CliError::new(exit::USAGE, format!("error: {error}")))?;
     let session = context.session(Some(args))?;
-    let built = build::run(&session, &mut project, &selection, pin.as_ref())?;
+    let built = build::run(&session, &mut project, &selection, pin)?;
     context.print(&built, |out| built.iter().try_for_each(|built| summary(out, built)))
 }
 

@@ -1,7 +1,5 @@
 //! `imgbuild validate`.
 
-use std::io::Write as _;
-
 use serde::Serialize;
 
 use super::Context;

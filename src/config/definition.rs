@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, KmodSet, Tier1, Tier2, definition_digest};
+use super::{Bootstrap, Host, KmodSet, Tier1, Tier2, definition_digest};
 use crate::model::{HostName, KmodSetName, ProjectName, Sha256Hex, TierName};
 
 /// `imgbuild.toml`: the root of a project.
@@ -76,17 +76,27 @@ impl Definition {
         self.hosts.get(host)?.base.as_ref().or(self.project.base.as_ref())
     }
 
-    /// What a lock records to notice that a tier-1 image's definition changed; descriptions do not count.
+    /// What a lock records to notice that a tier-1 image has to be resolved anew.
+    ///
+    /// Only what decides the resolution counts: a changed description, label or kernel argument makes another
+    /// image, but of the same packages.
     pub fn tier1_digest(&self, name: &TierName) -> Option<Sha256Hex> {
-        let tier = self.tier1.get(name)?;
-        Some(definition_digest(&Tier1 { description: None, ..tier.clone() }))
+        let Tier1 { mirror, bootstrap, .. } = self.tier1.get(name)?;
+        let resolving = |bootstrap: &Bootstrap| Bootstrap {
+            exclude: Vec::new(),
+            include: Vec::new(),
+            kargs: Vec::new(),
+            initramfs_drivers: Vec::new(),
+            ..bootstrap.clone()
+        };
+        let architecture = &self.project.architecture;
+        Some(definition_digest(&(architecture, mirror, bootstrap.as_ref().map(resolving))))
     }
 
-    /// The same for a tier-2 image, with the module sets it names: their change is its change.
+    /// The same for a tier-2 image, with the builds of the module sets it names.
     pub fn tier2_digest(&self, name: &TierName) -> Option<Sha256Hex> {
-        let tier = self.tier2.get(name)?;
-        let set = |name: &KmodSetName| Some(KmodSet { description: None, ..self.kmods.get(name)?.clone() });
-        let sets: Vec<KmodSet> = tier.modules.iter().filter_map(set).collect();
-        Some(definition_digest(&(Tier2 { description: None, ..tier.clone() }, sets)))
+        let Tier2 { base, modules, packages, repositories, kernel, .. } = self.tier2.get(name)?;
+        let builds: Vec<_> = modules.iter().map(|name| (name, self.kmods.get(name).map(|set| &set.build))).collect();
+        Some(definition_digest(&(base, builds, packages, repositories, kernel)))
     }
 }

@@ -22,6 +22,9 @@ pub(super) use accounts::Accounts;
 pub(super) use kernel::{folders as kernel_folders, only as only_kernel};
 use var::{Fate, SYSIMAGE};
 
+/// Where bootstrapping keeps what the distribution put into root's home.
+const ROOT_SKELETON: &str = "usr/share/imgbuild/roothome";
+
 /// No configuration file read here is larger.
 const SMALL: u64 = 1 << 20;
 
@@ -58,6 +61,7 @@ pub(super) fn settle(
     settling.clear_runtime_folders()?;
     settling.clean_etc()?;
     settling.move_package_databases()?;
+    settling.declare_machine_folders()?;
     settling.empty_var()?;
     settling.declare_accounts()
 }
@@ -162,6 +166,32 @@ impl Settling<'_> {
                     self.tree.remove(path)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// The folders of the machine that links of the image lead to (`/home`, `/root`, `/usr/local`).
+    fn declare_machine_folders(&mut self) -> Result<(), BuildError> {
+        if self.base.is_some() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for link in var::MACHINE_FOLDERS {
+            let target = self.tree.canonical(format!("{link}/x")).and_then(|path| String::from_utf8(path).ok());
+            let Some(folder) = target.as_deref().and_then(|path| path.strip_suffix("/x")) else { continue };
+            match link {
+                _ if !folder.starts_with("var/") => {}
+                // Start-up files of root's shell, as the distribution ships them.
+                "root" if self.tree.lookup(ROOT_SKELETON).is_some() => {
+                    lines.push(format!("C /{folder} 0700 root root - /{ROOT_SKELETON}"));
+                }
+                "root" => lines.push(format!("d /{folder} 0700 root root -")),
+                _ => lines.push(format!("d /{folder} 0755 root root -")),
+            }
+            self.tree.remove(folder)?;
+        }
+        if !lines.is_empty() {
+            self.text("usr/lib/tmpfiles.d/imgbuild-machine.conf", lines.join("\n") + "\n")?;
         }
         Ok(())
     }

@@ -35,6 +35,9 @@ const DROPPED: [&str; 10] = [
     "var/tmp",
 ];
 
+/// Folders outside `/var` that belong to the machine: the image has links there, into `/var`.
+pub(crate) const MACHINE_FOLDERS: [&str; 6] = ["home", "mnt", "opt", "root", "srv", "usr/local"];
+
 /// What becomes of a path below `/var`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {

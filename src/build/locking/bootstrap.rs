@@ -3,10 +3,9 @@
 use super::super::packages::PackageCache;
 use super::super::{BuildError, Project, Session, setup_root};
 use super::apt::{AptRoot, AptSources, machine_archives};
-use crate::config::{Bootstrap, LockedTier1, PackageSet, SetupRootLock, Tier1, Tier1Source};
+use crate::config::{Bootstrap, LockedTier1, PackageSet, SetupRootLock, Tier1Source};
 use crate::kernel::{PackageEntry, Provenance, Universe};
 use crate::model::{KernelRelease, TierName};
-use crate::plan::drift;
 use crate::tool::apt::BASE_SELECTION;
 
 /// Resolves one tier and keeps its packages.
@@ -14,7 +13,6 @@ pub(super) fn resolve(
     session: &Session,
     project: &Project,
     name: &TierName,
-    tier: &Tier1,
     bootstrap: &Bootstrap,
 ) -> Result<LockedTier1, BuildError> {
     let setup_root = setup_root::find(&session.settings)?;
@@ -29,7 +27,7 @@ pub(super) fn resolve(
     let all: Vec<_> = packages.packages.iter().collect();
     PackageCache::open(session)?.ensure(&all, apt.archives(), apt.config())?;
     Ok(LockedTier1 {
-        definition: drift::tier1_definition(tier, project.architecture()),
+        definition: project.definition.tier1_digest(name).expect("the tier is in the definition"),
         kernel,
         source: Tier1Source::Bootstrap { packages, setup_root: SetupRootLock { sha256: setup_root.sha256 } },
     })

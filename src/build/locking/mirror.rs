@@ -1,10 +1,9 @@
 //! Resolving a tier 1 that is an upstream image.
 
 use super::super::{BuildError, Project, Session, chain, conventions, mirror};
-use crate::config::{LockedTier1, Mirror, Tier1, Tier1Source};
+use crate::config::{LockedTier1, Mirror, Tier1Source};
 use crate::model::{PinnedReference, TierName};
 use crate::oci::Layout;
-use crate::plan::drift;
 
 /// No package database is larger.
 const DATABASE_LIMIT: u64 = 256 << 20;
@@ -16,7 +15,6 @@ pub(super) fn resolve(
     session: &Session,
     project: &Project,
     name: &TierName,
-    tier: &Tier1,
     upstream: &Mirror,
 ) -> Result<LockedTier1, BuildError> {
     let step = session.step(format!("resolve tier1/{name}"))?;
@@ -27,7 +25,7 @@ pub(super) fn resolve(
     let tree = tree(session, project, &layout, &image)?.0;
     let kernel = conventions::only_kernel(&format!("tier1/{name}"), &tree)?;
     Ok(LockedTier1 {
-        definition: drift::tier1_definition(tier, project.architecture()),
+        definition: project.definition.tier1_digest(name).expect("the tier is in the definition"),
         kernel,
         source: Tier1Source::Mirror { image, family: upstream.family },
     })

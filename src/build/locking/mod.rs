@@ -83,8 +83,8 @@ fn tier1(
 ) -> Result<crate::config::LockedTier1, BuildError> {
     let tier = &project.definition.tier1[name];
     match (&tier.bootstrap, &tier.mirror) {
-        (Some(bootstrap), _) => bootstrap::resolve(session, project, name, tier, bootstrap),
-        (None, Some(mirror)) => mirror::resolve(session, project, name, tier, mirror),
+        (Some(bootstrap), _) => bootstrap::resolve(session, project, name, bootstrap),
+        (None, Some(mirror)) => mirror::resolve(session, project, name, mirror),
         (None, None) => unreachable!("the definition has exactly one of mirror and bootstrap"),
     }
 }
@@ -99,7 +99,7 @@ fn work_list(project: &Project, update: &Update, pin: Option<&KernelPin>) -> Sel
         Update::Named(selection) => (everything, selection.clone()),
     };
     let mut wanted = Selection { hosts: BTreeSet::new(), ..forced };
-    for Drift { image, kind } in drift::drift(definition, project.architecture(), project.lock.as_ref(), &scope) {
+    for Drift { image, kind } in drift::drift(definition, project.lock.as_ref(), &scope) {
         let name = image.split_once('/').map_or("", |(_, name)| name);
         let name: crate::model::TierName = name.parse().expect("a tier's own name");
         match image.starts_with("tier1/") {

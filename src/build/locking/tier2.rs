@@ -11,7 +11,6 @@ use crate::config::{
 };
 use crate::kernel::{Decision, PackageEntry, Provenance, Universe};
 use crate::model::{KmodSetName, TierName};
-use crate::plan::drift;
 use crate::tool::{deb822, dpkg};
 
 /// Resolves one tier and keeps its packages.
@@ -78,8 +77,8 @@ impl<'a> AptResolver<'a> {
         let all: Vec<_> = sets.flat_map(|set| &set.packages).collect();
         self.cache.ensure(&all, self.apt.archives(), self.apt.config())?;
         Ok(LockedTier2 {
-            definition: drift::tier2_definition(&self.project.definition, self.tier),
-            base: drift::tier1_lock(self.base),
+            definition: self.project.definition.tier2_digest(self.name).expect("the tier is in the definition"),
+            base: self.base.digest(),
             kernel: kernel_lock(&decision),
             modules,
             packages,

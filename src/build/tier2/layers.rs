@@ -11,7 +11,7 @@ use super::super::conventions::{self, Stage};
 use super::super::error::{diagnosed, io};
 use super::super::{BuildError, Session, chain};
 use super::stage::Picked;
-use crate::config::{Family, KmodSet};
+use crate::config::KmodSet;
 use crate::kmod::{AddedFile, leftovers};
 use crate::model::{DiffId, KernelRelease, KmodSetName, SourceDateEpoch};
 use crate::oci::tree::{Change, Changes, MergePolicy, TarFileLayers};
@@ -111,7 +111,6 @@ pub(super) struct Writing<'a> {
     pub(super) epoch: SourceDateEpoch,
     pub(super) signed: bool,
     pub(super) sets: Vec<(&'a KmodSetName, &'a KmodSet)>,
-    pub(super) family: Family,
 }
 
 /// Which layer a path goes into, in this order: what changes less often lies lower.
@@ -273,12 +272,11 @@ fn check_leftovers(
     if findings.is_empty() { Ok(()) } else { Err(BuildError::Leftovers { image: image.to_owned(), findings }) }
 }
 
+/// Mode and first bytes of a file.
+type Head = (u32, Vec<u8>);
+
 /// Mode and first bytes of every added or replaced file, by absolute path.
-fn heads(
-    tree: &ImageTree,
-    layers: &dyn LayerSource,
-    changes: &Changes,
-) -> Result<BTreeMap<Vec<u8>, (u32, Vec<u8>)>, BuildError> {
+fn heads(tree: &ImageTree, layers: &dyn LayerSource, changes: &Changes) -> Result<BTreeMap<Vec<u8>, Head>, BuildError> {
     let mut wanted = BTreeMap::new();
     for (path, change) in changes.iter().filter(|(_, change)| !matches!(change, Change::Removed)) {
         debug_assert!(*change != Change::Removed);

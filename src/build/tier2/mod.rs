@@ -53,6 +53,15 @@ pub(super) fn build(
     Ok(Built::of(&image_name, &image, watch.elapsed(), false))
 }
 
+/// Whether the store has the image as the lock and the definition want it.
+pub(super) fn is_current(project: &Project, layout: &Layout, name: &TierName) -> Result<bool, BuildError> {
+    let Some(base) = chain::find(layout, &format!("tier1/{}", project.definition.tier2[name].base))? else {
+        return Ok(false);
+    };
+    let key = inputs(project, name, &base)?;
+    Ok(chain::find_current(layout, &format!("tier2/{name}"), &key)?.is_some())
+}
+
 /// The Containerfile of a tier-2 image, as it would be used with the lock as it is.
 ///
 /// # Errors
@@ -103,7 +112,7 @@ fn dkms_name(set: &KmodSet, family: Family) -> Option<&str> {
 }
 
 /// Digest of everything that decides the image.
-pub(super) fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, BuildError> {
+fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, BuildError> {
     #[derive(Serialize)]
     struct Inputs<'a> {
         tier: &'a Tier2,
@@ -323,7 +332,6 @@ impl<'a> Job<'a> {
             epoch: self.project.epoch(),
             signed: self.tier.signing.is_some(),
             sets: self.tier.modules.iter().map(|set| (set, self.definition(set))).collect(),
-            family: self.family,
         };
         let mut builder = writing.layers()?.base_name(self.base_name);
         for (label, value) in self.project.definition.project.labels.iter().chain(&self.tier.labels) {
