@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 
+use super::audit::{Event, Verb};
 use super::error::{command, diagnosed};
 use super::{BuildError, Session};
 use crate::oci::{Image, Layout};
@@ -77,6 +78,7 @@ impl<'s> Containers<'s> {
         let id = buildah::parse_id(&text)
             .ok_or_else(|| BuildError::BuildahOutput { command: cmd.to_string(), output: text.clone() })?;
         pulled.insert(image.digest().to_string(), id.to_owned());
+        self.session.audit(Event::new(Verb::Materialize, name).digest(image.digest()))?;
         step.finish("");
         Ok(id.to_owned())
     }

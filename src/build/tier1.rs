@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use super::audit::{Event, Verb};
 use super::chain::{self, Built};
 use super::conventions::{self, Stage};
 use super::error::{diagnosed, io};
@@ -146,6 +147,8 @@ impl Job<'_> {
                 &[dpkg::diagnose, apt::diagnose, mmdebstrap::diagnose],
             ),
         )?;
+        let materialized = Event::new(Verb::Materialize, format!("tier1/{}", self.recipe.name));
+        self.session.audit(materialized.detail(format!("{} packages", packages.len())))?;
         step.finish(format!("{} packages", packages.len()));
         Ok(target)
     }

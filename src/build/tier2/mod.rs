@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 use serde::Serialize;
 
+use super::audit::{Event, Verb};
 use super::chain::{self, Built};
 use super::containers::Containers;
 use super::error::io;
@@ -275,6 +276,8 @@ impl<'a> Job<'a> {
         let step = self.session.step(format!("pick files of {set}"))?;
         let target = self.context.join("kmods").join(set.as_str());
         let picked = stage::pick(self.definition(set), self.family, &self.entry.kernel.release, &files, &target)?;
+        let proven = Event::new(Verb::Verify, format!("{set} {}", picked.version));
+        self.session.audit(proven.detail(format!("modules for {}", self.entry.kernel.release)))?;
         step.finish(format!("{} files", picked.paths.len()));
         Ok(picked)
     }
@@ -338,6 +341,8 @@ impl<'a> Job<'a> {
             builder = builder.label(label, value);
         }
         let image = chain::finish(self.session, layout, &image_name, builder, key)?;
+        let clean = Event::new(Verb::Verify, &image_name).digest(image.digest());
+        self.session.audit(clean.detail("one kernel, picked files present, no build tool or key added"))?;
         step.finish(format!("{} layers, {}", image.layers().len(), chain::size(&image)));
         Ok(image)
     }
