@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Interrupt;
+use super::clock::Stopwatch;
 use super::env;
 
 /// How many lines of a failed program's output go into the error; the log file has all of them.
@@ -366,7 +367,7 @@ impl Runner {
     }
 
     fn open_log(&self, cmd: &Cmd) -> Result<Log, CmdError> {
-        let Some(folder) = &self.logs else { return Ok(Log::default()) };
+        let Some(folder) = &self.logs else { return Ok(Log::nowhere()) };
         let number = self.next_log.fetch_add(1, Ordering::Relaxed);
         let program = Path::new(&cmd.program).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = folder.join(format!("{number:03}-{program}.log"));
@@ -403,9 +404,10 @@ fn is_broken_pipe(verdict: &Result<(), CmdError>) -> bool {
 }
 
 /// The log of one command: the file, when there is one, and the last lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Log {
     path: Option<PathBuf>,
+    watch: Stopwatch,
     state: Mutex<LogState>,
 }
 
@@ -416,6 +418,11 @@ struct LogState {
 }
 
 impl Log {
+    /// Keeps only the last lines.
+    fn nowhere() -> Self {
+        Self { path: None, watch: Stopwatch::start(), state: Mutex::default() }
+    }
+
     fn create(path: PathBuf, cmd: &Cmd) -> io::Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "logs are named by path in error messages")]
         let mut file = File::create(&path)?;
@@ -424,7 +431,7 @@ impl Log {
             writeln!(file, "# in {}", cwd.display())?;
         }
         let state = Mutex::new(LogState { file: Some(file), ..LogState::default() });
-        Ok(Self { path: Some(path), state })
+        Ok(Self { path: Some(path), watch: Stopwatch::start(), state })
     }
 
     fn copy_lines(&self, from: impl Read, cmd: &Cmd, on_line: LineSink<'_>) -> io::Result<()> {
@@ -444,7 +451,13 @@ impl Log {
         Ok(())
     }
 
+    /// Closes the log with how it ended and how long it took, and turns anything but exit code 0 into an error.
     fn verdict(self, cmd: &Cmd, status: ExitStatus) -> Result<(), CmdError> {
+        let mut state = self.state.into_inner().expect("not poisoned");
+        if let Some(file) = &mut state.file {
+            let seconds = self.watch.elapsed().as_secs_f64();
+            writeln!(file, "# {status} after {seconds:.3} s").map_err(|source| output_error(cmd, source))?;
+        }
         if status.success() {
             return Ok(());
         }
@@ -452,7 +465,6 @@ impl Log {
             (Some(code), _) => ExitKind::Code(code),
             (None, signal) => ExitKind::Signal(signal.unwrap_or(0)),
         };
-        let state = self.state.into_inner().expect("not poisoned");
         Err(CmdError::Failed {
             line: cmd.to_string(),
             cwd: cmd.cwd.clone(),
