@@ -7,9 +7,10 @@ use std::io::{self, Read};
 use oci_spec::image::{Descriptor, Digest, ImageIndex, MediaType};
 
 use super::digest::{VerifyError, sha256, sha256_hex};
+use super::document::{DocumentKind, own_media_type, parse_index};
 use super::file_range::FileRange;
 use super::layer::{EntryKind, LayerError, TarReader, UnpackLimits};
-use super::layout::{DocumentKind, Layout, LayoutError, MANIFEST_LIMIT, REF_NAME, check_marker, parse_index};
+use super::layout::{Layout, LayoutError, REF_NAME, check_marker, read_document};
 use super::source::{ImageSource, RawManifest};
 
 /// A source that cannot give what was asked for.
@@ -23,9 +24,6 @@ pub enum SourceError {
     /// The archive is no tar file we can read.
     #[error("reading the archive")]
     Archive(#[source] LayerError),
-    /// A file of the archive could not be read.
-    #[error("reading `{name}` in the archive")]
-    Io { name: String, source: io::Error },
     /// There is no such name, or there are several images and none was named.
     #[error("no image `{}`; there are: {}", wanted.as_deref().unwrap_or("(unnamed)"), names.join(", "))]
     NoSuchImage { wanted: Option<String>, names: Vec<String> },
@@ -85,37 +83,17 @@ fn is_document(entry: &Descriptor) -> bool {
 
 /// Reads a document of which only the digest is known, and finds out what it is.
 fn raw_manifest(reader: impl Read, index: &ImageIndex, digest: &Digest) -> Result<RawManifest, SourceError> {
-    let bytes = read_capped(digest.as_ref(), reader)?;
+    let bytes = read_document(digest.as_ref(), reader)?;
     let found = sha256(&bytes);
     if found != *digest {
         return Err(LayoutError::from(VerifyError::Digest { expected: digest.clone(), found }).into());
     }
     let listed = index.manifests().iter().find(|entry| entry.digest() == digest);
-    let media_type = listed.map_or_else(|| stated_type(&bytes), |entry| entry.media_type().clone());
+    let media_type = match listed {
+        Some(entry) => entry.media_type().clone(),
+        None => own_media_type(&bytes).map_err(LayoutError::from)?,
+    };
     Ok(RawManifest { bytes, media_type, digest: found })
-}
-
-/// What a document calls itself; an OCI document that says nothing is told by what it has.
-fn stated_type(bytes: &[u8]) -> MediaType {
-    let document: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
-    match document.get("mediaType").and_then(serde_json::Value::as_str) {
-        Some(stated) => MediaType::from(stated),
-        None if document.get("manifests").is_some() => MediaType::ImageIndex,
-        None => MediaType::ImageManifest,
-    }
-}
-
-fn read_capped(name: &str, reader: impl Read) -> Result<Vec<u8>, SourceError> {
-    let mut bytes = Vec::new();
-    reader
-        .take(MANIFEST_LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| SourceError::Io { name: name.to_owned(), source })?;
-    let size = bytes.len() as u64;
-    if size > MANIFEST_LIMIT {
-        return Err(LayoutError::TooLarge { name: name.to_owned(), size, limit: MANIFEST_LIMIT }.into());
-    }
-    Ok(bytes)
 }
 
 /// An image layout in a tar file, read in place.
@@ -136,11 +114,11 @@ impl ArchiveSource {
     pub fn open(file: File, reference: Option<String>) -> Result<Self, SourceError> {
         let files = list(&file).map_err(SourceError::Archive)?;
         let read = |name: &str| match files.get(name.as_bytes()) {
-            Some(&(start, end)) => read_capped(name, FileRange::new(&file, start, end)),
-            None => Err(LayoutError::NotALayout.into()),
+            Some(&(start, end)) => Ok(read_document(name, FileRange::new(&file, start, end))?),
+            None => Err(SourceError::from(LayoutError::NotALayout)),
         };
         check_marker(&read("oci-layout")?)?;
-        let index = parse_index(&read("index.json")?, &MediaType::ImageIndex)?;
+        let index = parse_index(&read("index.json")?, &MediaType::ImageIndex).map_err(LayoutError::from)?;
         Ok(Self { file, files, index, reference })
     }
 
@@ -195,7 +173,7 @@ impl ImageSource for ArchiveSource {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Tar;
+    use super::super::testing::{self, Tar};
     use super::*;
     use serde_json::json;
 
@@ -292,10 +270,7 @@ mod tests {
 
     #[test]
     fn a_layout_gives_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_str().unwrap();
-        let dir = cap_std::fs_utf8::Dir::open_ambient_dir(path, cap_std::ambient_authority()).unwrap();
-        let layout = Layout::create_or_open(dir).unwrap();
+        let (_folder, layout) = testing::layout();
         let image = image();
         layout.write_blob(image.manifest.as_bytes(), MediaType::ImageManifest).unwrap();
         layout.write_blob(b"layer", MediaType::ImageLayer).unwrap();

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use oci_spec::image::{Descriptor, Digest, MediaType, Platform};
 use serde_json::{Map, Value, json};
 
+use super::document::DocumentError;
 use super::image::Image;
 use super::layer::WrittenLayer;
-use super::layout::{DocumentKind, Layout, LayoutError};
+use super::layout::{Layout, LayoutError};
 use crate::model::SourceDateEpoch;
 
 /// Annotation with the digest of the image this one was built on.
@@ -143,23 +144,16 @@ fn array(value: &mut Value) -> &mut Vec<Value> {
 }
 
 fn check_present(layout: &Layout, layer: &Value) -> Result<(), LayoutError> {
-    let invalid = |source| LayoutError::Json { kind: DocumentKind::Manifest, source };
-    let digest: Digest = serde_json::from_value(layer["digest"].clone()).map_err(invalid)?;
+    let digest: Digest = serde_json::from_value(layer["digest"].clone()).map_err(DocumentError::Json)?;
     if layout.has_blob(&digest)? { Ok(()) } else { Err(LayoutError::MissingBlob { digest }) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::layer::{Compression, EntryKind, LayerEntry, LayerWriter, Metadata, UnpackLimits};
+    use super::super::testing::layout;
     use super::super::tree::{ImageTree, MergePolicy};
     use super::*;
-
-    fn layout() -> (tempfile::TempDir, Layout) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_str().unwrap();
-        let dir = cap_std::fs_utf8::Dir::open_ambient_dir(path, cap_std::ambient_authority()).unwrap();
-        (folder, Layout::create_or_open(dir).unwrap())
-    }
 
     fn layer(layout: &Layout, path: &str, content: &str) -> WrittenLayer {
         let blob = layout.create_blob().unwrap();
@@ -220,7 +214,8 @@ mod tests {
             rest.split_once("],\"mediaType\"").unwrap().0.to_owned()
         };
         assert!(layers(&base).contains("x-unknown"));
-        let top_descriptor = String::from_utf8(super::super::layout::canonical_json(&top.descriptor).unwrap()).unwrap();
+        let top_descriptor =
+            String::from_utf8(super::super::document::canonical_json(&top.descriptor).unwrap()).unwrap();
         assert_eq!(layers(&image), format!("{},{top_descriptor}", layers(&base)), "byte for byte");
         assert_eq!(image.layers()[..1], *base.layers());
         assert_eq!(image.layers()[1].diff_id, top.diff_id);
@@ -264,14 +259,14 @@ mod tests {
         let (_folder, layout, descriptor) = build();
         assert_eq!(descriptor, build().2);
         let image = Image::load(&layout, &descriptor, Some(&platform())).unwrap();
-        assert_eq!(super::super::image::show_platform(&image.platform()), "linux/arm64");
+        assert_eq!(super::super::platform::show(&image.platform()), "linux/arm64");
         assert_eq!(image.config().history().as_ref().unwrap().len(), 1);
     }
 
     #[test]
     fn a_layer_must_be_there_before_an_image_has_it() {
         let (_folder, layout) = layout();
-        let (_elsewhere, other) = super::tests::layout();
+        let (_elsewhere, other) = super::super::testing::layout();
         let missing = layer(&other, "f", "x");
         let builder = ImageBuilder::scratch(platform(), SourceDateEpoch::from_secs(5)).layer(&missing, "first");
         assert!(matches!(builder.write(&layout), Err(LayoutError::MissingBlob { .. })));

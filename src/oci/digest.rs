@@ -46,10 +46,12 @@ pub fn sha256(bytes: &[u8]) -> Digest {
 /// # Errors
 /// When the digest is of another algorithm.
 pub(super) fn sha256_hex(digest: &Digest) -> Result<&str, VerifyError> {
-    match digest.algorithm() {
-        DigestAlgorithm::Sha256 => Ok(digest.digest()),
-        _ => Err(VerifyError::Algorithm(digest.clone())),
-    }
+    if is_sha256(digest) { Ok(digest.digest()) } else { Err(VerifyError::Algorithm(digest.clone())) }
+}
+
+/// Whether a digest is one that can be verified.
+pub(super) fn is_sha256(digest: &Digest) -> bool {
+    *digest.algorithm() == DigestAlgorithm::Sha256
 }
 
 /// A running SHA-256.

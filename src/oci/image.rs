@@ -4,13 +4,13 @@ use std::io::Read;
 
 use oci_spec::image::{Descriptor, Digest, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Platform};
 
+use super::digest::is_sha256;
+use super::document::{DocumentKind, is_image_config, parse_config, parse_manifest};
 use super::layer::{LayerError, UnpackLimits, open_layer};
-use super::layout::{DocumentKind, Layout, LayoutError, parse_config, parse_manifest};
+use super::layout::{Layout, LayoutError};
+use super::platform;
 use super::tree::LayerSource;
 use crate::model::DiffId;
-
-/// Docker's image configuration, which has the fields of OCI's.
-const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 /// How deep indexes may be nested.
 const INDEX_DEPTH: usize = 4;
@@ -39,11 +39,21 @@ pub enum ImageError {
     #[error("image indexes are nested more than {INDEX_DEPTH} deep")]
     NestedTooDeep,
     /// Manifest and configuration disagree about the layers.
-    #[error("image {digest} has {layers} layers in its manifest and {diff_ids} in its configuration")]
-    LayerCount { digest: Digest, layers: usize, diff_ids: usize },
+    #[error("image {digest}")]
+    Layers { digest: Digest, source: PairError },
+}
+
+/// Why the layers of a manifest and those of its configuration do not belong together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the message names the fields")]
+pub enum PairError {
+    /// One lists more than the other.
+    #[error("the manifest has {layers} layers, its configuration lists {diff_ids}")]
+    Count { layers: usize, diff_ids: usize },
     /// A diff_id is no digest.
-    #[error("image {digest}: `{diff_id}` is not a SHA-256 digest")]
-    DiffId { digest: Digest, diff_id: String },
+    #[error("the diff ID `{diff_id}` is not a SHA-256 digest")]
+    DiffId { diff_id: String },
 }
 
 fn list(items: &[String]) -> String {
@@ -103,15 +113,16 @@ impl Image {
 
     fn load_manifest(layout: &Layout, descriptor: Descriptor, wanted: Option<&Platform>) -> Result<Self, ImageError> {
         let manifest_bytes = layout.read_document(&descriptor)?;
-        let manifest = parse_manifest(&manifest_bytes, descriptor.media_type())?;
+        let manifest = parse_manifest(&manifest_bytes, descriptor.media_type()).map_err(LayoutError::from)?;
         let config_type = manifest.config().media_type();
-        if *config_type != MediaType::ImageConfig && *config_type != MediaType::from(DOCKER_CONFIG) {
+        if !is_image_config(config_type) {
             return Err(not_an_image(&descriptor, config_type));
         }
         let config_bytes = layout.read_document(manifest.config())?;
-        let config = parse_config(&config_bytes)?;
+        let config = parse_config(&config_bytes).map_err(LayoutError::from)?;
         check_platform(&descriptor, &config, wanted)?;
-        let layers = pair_layers(&descriptor, &manifest, &config)?;
+        let layers = pair_layers(&manifest, &config)
+            .map_err(|source| ImageError::Layers { digest: descriptor.digest().clone(), source })?;
         Ok(Self { descriptor, manifest, config, layers, manifest_bytes, config_bytes })
     }
 
@@ -142,7 +153,7 @@ impl Image {
 
     /// The platform the configuration states.
     pub fn platform(&self) -> Platform {
-        platform_of(&self.config)
+        platform::of_config(&self.config)
     }
 
     /// The manifest byte for byte: also fields we do not know.
@@ -170,32 +181,17 @@ fn not_an_image(descriptor: &Descriptor, media_type: &MediaType) -> ImageError {
     ImageError::NotAnImage { digest: descriptor.digest().clone(), media_type: media_type.to_string() }
 }
 
-fn pair_layers(
-    descriptor: &Descriptor,
-    manifest: &ImageManifest,
-    config: &ImageConfiguration,
-) -> Result<Vec<Layer>, ImageError> {
-    let diff_ids = config.rootfs().diff_ids();
-    if manifest.layers().len() != diff_ids.len() {
-        let (layers, diff_ids) = (manifest.layers().len(), diff_ids.len());
-        return Err(ImageError::LayerCount { digest: descriptor.digest().clone(), layers, diff_ids });
+/// The layers of a manifest with the diff IDs its configuration lists for them.
+pub(super) fn pair_layers(manifest: &ImageManifest, config: &ImageConfiguration) -> Result<Vec<Layer>, PairError> {
+    let (layers, diff_ids) = (manifest.layers(), config.rootfs().diff_ids());
+    if layers.len() != diff_ids.len() {
+        return Err(PairError::Count { layers: layers.len(), diff_ids: diff_ids.len() });
     }
-    let pair = |(layer, text): (&Descriptor, &String)| {
-        let invalid = || ImageError::DiffId { digest: descriptor.digest().clone(), diff_id: text.clone() };
-        let diff_id = Digest::try_from(text.as_str()).map_err(|_| invalid())?;
-        super::digest::sha256_hex(&diff_id).map_err(|_| invalid())?;
-        Ok(Layer { descriptor: layer.clone(), diff_id: DiffId(diff_id) })
+    let pair = |(layer, text): (&Descriptor, &String)| match Digest::try_from(text.as_str()) {
+        Ok(diff_id) if is_sha256(&diff_id) => Ok(Layer { descriptor: layer.clone(), diff_id: DiffId(diff_id) }),
+        _ => Err(PairError::DiffId { diff_id: text.clone() }),
     };
-    manifest.layers().iter().zip(diff_ids).map(pair).collect()
-}
-
-/// A platform of only the fields that matter on Linux.
-fn platform_of(config: &ImageConfiguration) -> Platform {
-    let mut platform = Platform::default();
-    platform.set_os(config.os().clone());
-    platform.set_architecture(config.architecture().clone());
-    platform.set_variant(config.variant().clone());
-    platform
+    layers.iter().zip(diff_ids).map(pair).collect()
 }
 
 fn check_platform(
@@ -203,64 +199,27 @@ fn check_platform(
     config: &ImageConfiguration,
     wanted: Option<&Platform>,
 ) -> Result<(), ImageError> {
-    let found = platform_of(config);
+    let found = platform::of_config(config);
     match wanted {
-        Some(wanted) if !matches_platform(wanted, &found) => Err(ImageError::WrongPlatform {
+        Some(wanted) if !platform::serves(&found, wanted) => Err(ImageError::WrongPlatform {
             digest: descriptor.digest().clone(),
-            wanted: show_platform(wanted),
-            found: show_platform(&found),
+            wanted: platform::show(wanted),
+            found: platform::show(&found),
         }),
         _ => Ok(()),
     }
 }
 
-/// `os/architecture[/variant]`.
-pub fn show_platform(platform: &Platform) -> String {
-    let variant = platform.variant().as_deref().map(|variant| format!("/{variant}")).unwrap_or_default();
-    format!("{}/{}{variant}", platform.os(), platform.architecture())
-}
-
-/// Whether an image for `found` serves who wants `wanted`. No variant wanted: any will do; arm64 is v8 unless it says otherwise.
-fn matches_platform(wanted: &Platform, found: &Platform) -> bool {
-    let variant = |platform: &Platform| match (platform.architecture().to_string().as_str(), platform.variant()) {
-        ("arm64", None) => Some("v8".to_owned()),
-        (_, variant) => variant.clone(),
-    };
-    wanted.os() == found.os()
-        && wanted.architecture() == found.architecture()
-        && (wanted.variant().is_none() || variant(wanted) == variant(found))
-}
-
 /// The manifest of an index for a platform; without one, the only one there is.
-///
-/// Entries for `unknown/unknown` are attestations that buildkit stores beside images, and never chosen.
 ///
 /// # Errors
 /// When there is none, or several and nothing to choose by; the error lists the platforms there are.
-pub fn select_platform<'a>(index: &'a ImageIndex, platform: Option<&Platform>) -> Result<&'a Descriptor, ImageError> {
-    let candidates: Vec<&Descriptor> = index.manifests().iter().filter(|entry| is_image(entry)).collect();
-    let chosen = match platform {
-        // The configuration has the last word on an entry without platform.
-        _ if candidates.len() == 1 && candidates[0].platform().is_none() => Some(candidates[0]),
-        None if candidates.len() == 1 => Some(candidates[0]),
-        None => None,
-        Some(wanted) => candidates
-            .iter()
-            .find(|entry| entry.platform().as_ref().is_some_and(|found| matches_platform(wanted, found)))
-            .copied(),
-    };
-    chosen.ok_or_else(|| ImageError::NoSuchPlatform {
-        wanted: platform.map_or_else(|| "an unnamed platform".to_owned(), show_platform),
-        available: candidates
-            .iter()
-            .map(|entry| entry.platform().as_ref().map_or_else(|| "unstated".to_owned(), show_platform))
-            .collect(),
+pub fn select_platform<'a>(index: &'a ImageIndex, wanted: Option<&Platform>) -> Result<&'a Descriptor, ImageError> {
+    let candidates = platform::images(index);
+    platform::choose(&candidates, wanted).ok_or_else(|| ImageError::NoSuchPlatform {
+        wanted: wanted.map_or_else(|| "an unnamed platform".to_owned(), platform::show),
+        available: platform::list(&candidates),
     })
-}
-
-fn is_image(entry: &Descriptor) -> bool {
-    let unknown = |platform: &Platform| show_platform(platform).starts_with("unknown/");
-    DocumentKind::of_media_type(entry.media_type()).is_some() && !entry.platform().as_ref().is_some_and(unknown)
 }
 
 /// An image's layers, read from its layout and verified while they are read.

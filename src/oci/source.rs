@@ -4,10 +4,6 @@ use std::io::Read;
 
 use oci_spec::image::{Descriptor, Digest, MediaType};
 
-/// The most bytes a manifest, index or configuration may have (4 MiB, as registries and other tools have it);
-/// sources stop reading there.
-pub const MANIFEST_LIMIT: usize = 4 << 20;
-
 /// A manifest or index exactly as the source has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawManifest {

@@ -1,10 +1,26 @@
 //! Small tar streams for tests, also ones no writer would make.
 
 use std::io::Read;
+use std::path::Path;
 
+use cap_std::fs_utf8::Dir;
+
+use super::Layout;
 use super::layer::LayerError;
 use super::tree::LayerSource;
 use crate::model::DiffId;
+
+/// A folder by its path.
+pub(super) fn open(path: &Path) -> Dir {
+    Dir::open_ambient_dir(path.to_str().unwrap(), cap_std::ambient_authority()).unwrap()
+}
+
+/// An empty layout and the folder it is in, which vanishes with the first value.
+pub(super) fn layout() -> (tempfile::TempDir, Layout) {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create_or_open(open(folder.path())).unwrap();
+    (folder, layout)
+}
 
 /// A tar stream under construction. Everything is owned by 0:0, mode 0644 or 0755, time 0, unless changed.
 #[derive(Debug, Clone, Default)]

@@ -1,44 +1,18 @@
 //! One blob on its way: hashed, counted, decompressed for its diff ID and written, in one pass.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
-use oci_spec::image::{Descriptor, MediaType};
-use sha2::{Digest as _, Sha256};
+use oci_spec::image::Descriptor;
 
+use super::super::digest::Hasher;
+use super::super::layer::{Compression, LayerError, UnpackLimits, inflate};
 use super::error::CopyError;
 use crate::model::{ByteSize, DiffId, Digest};
-use crate::oci::hash;
 use crate::sys::{Interrupt, Step};
 
 /// Large enough that decompression never waits for small reads.
 const BUFFER: usize = 256 * 1024;
-
-/// How a layer is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
-/// The compression a layer's media type states; `None` for a type that is not a layer's.
-pub(super) fn compression(media_type: &MediaType) -> Option<Compression> {
-    const DOCKER: &str = "application/vnd.docker.image.rootfs.";
-    match media_type {
-        MediaType::ImageLayer | MediaType::ImageLayerNonDistributable => Some(Compression::None),
-        MediaType::ImageLayerGzip | MediaType::ImageLayerNonDistributableGzip => Some(Compression::Gzip),
-        MediaType::ImageLayerZstd | MediaType::ImageLayerNonDistributableZstd => Some(Compression::Zstd),
-        MediaType::Other(other) => match other.strip_prefix(DOCKER)? {
-            "diff.tar" | "foreign.diff.tar" => Some(Compression::None),
-            "diff.tar.gzip" | "foreign.diff.tar.gzip" => Some(Compression::Gzip),
-            "diff.tar.zstd" => Some(Compression::Zstd),
-            _ => None,
-        },
-        _ => None,
-    }
-}
 
 /// Tells the transfers of one copy to end: the user asked, or a sibling failed.
 #[derive(Debug)]
@@ -63,7 +37,7 @@ pub(super) struct Tee<'a> {
     output: Option<&'a mut dyn Write>,
     halt: &'a Halt<'a>,
     step: &'a Step,
-    hasher: Sha256,
+    hasher: Hasher,
     seen: u64,
     failure: Option<CopyError>,
 }
@@ -76,7 +50,7 @@ impl<'a> Tee<'a> {
         halt: &'a Halt<'a>,
         step: &'a Step,
     ) -> Self {
-        Self { blob, input, output, halt, step, hasher: Sha256::new(), seen: 0, failure: None }
+        Self { blob, input, output, halt, step, hasher: Hasher::default(), seen: 0, failure: None }
     }
 
     /// Takes the blob in and keeps it: for configurations, whose size has been judged.
@@ -94,19 +68,21 @@ impl<'a> Tee<'a> {
 
     /// Takes the blob in as a layer and returns its diff ID.
     pub(super) fn read_layer(mut self, compression: Compression, limit: ByteSize) -> Result<DiffId, CopyError> {
-        let mut sink = DiffHasher { hasher: Sha256::new(), left: limit.0.saturating_add(1) };
-        let inflated = inflate(&mut self, compression, &mut sink);
-        // What a decompressor leaves unread is still part of the blob.
+        let limits = UnpackLimits { layer_bytes: limit.0, ..UnpackLimits::default() };
+        let size = self.blob.size();
+        let inflated = inflate(&mut self, compression, size, &limits).and_then(hash_all);
+        // What is wrong with the blob itself is the better reason, and needs all of it.
         let drained = self.drain();
         self.settle(drained)?;
-        match inflated {
-            Ok(()) => Ok(DiffId(hash::finish(sink.hasher))),
-            Err(_) if sink.left == 0 => Err(CopyError::InflatedSize { digest: self.digest(), limit }),
-            Err(source) => {
-                let media_type = self.blob.media_type().to_string();
-                Err(CopyError::Inflate { digest: self.digest(), media_type, source })
+        inflated.map(DiffId).map_err(|source| match LayerError::from_read(source) {
+            LayerError::Limit { limit, .. } => {
+                CopyError::InflatedSize { digest: self.digest(), limit: ByteSize(limit) }
             }
-        }
+            source => {
+                let media_type = self.blob.media_type().to_string();
+                CopyError::Inflate { digest: self.digest(), media_type, source }
+            }
+        })
     }
 
     /// Reads to the end, unless reading has failed already.
@@ -126,7 +102,7 @@ impl<'a> Tee<'a> {
         if self.seen != self.blob.size() {
             return Err(self.wrong_size());
         }
-        let found = hash::finish(std::mem::take(&mut self.hasher));
+        let found = std::mem::take(&mut self.hasher).finish();
         if found != *self.blob.digest() {
             return Err(CopyError::BlobDigest { expected: self.digest(), found: found.into() });
         }
@@ -175,44 +151,16 @@ impl Read for Tee<'_> {
     }
 }
 
-/// Hashes what comes out of a decompressor, up to a limit.
-struct DiffHasher {
-    hasher: Sha256,
-    /// Bytes still allowed; 0 once the limit was passed, as it is one more than allowed to begin with.
-    left: u64,
-}
-
-impl Write for DiffHasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.left = self.left.saturating_sub(bytes.len() as u64);
-        if self.left == 0 {
-            return Err(io::Error::other("too large"));
-        }
-        self.hasher.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn inflate(input: impl Read, compression: Compression, output: &mut impl Write) -> io::Result<()> {
-    let mut input = BufReader::with_capacity(BUFFER, input);
-    match compression {
-        Compression::None => pump(&mut input, output),
-        Compression::Gzip => pump(&mut MultiGzDecoder::new(input), output),
-        Compression::Zstd => pump(&mut zstd::stream::read::Decoder::with_buffer(input)?, output),
-    }
-}
-
-/// As `io::copy`, whose buffer is too small for this.
-fn pump(input: &mut impl Read, output: &mut impl Write) -> io::Result<()> {
+/// The digest of everything that is left.
+fn hash_all(mut input: impl Read) -> io::Result<Digest> {
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; BUFFER];
     loop {
-        match input.read(&mut buffer)? {
-            0 => return Ok(()),
-            length => output.write_all(&buffer[..length])?,
+        match input.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(length) => hasher.update(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

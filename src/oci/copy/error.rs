@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::io;
 
-use super::manifest::ManifestError;
+use super::super::document::DocumentError;
+use super::super::image::PairError;
+use super::super::layer::LayerError;
 use crate::model::{ByteSize, DiffId, Digest, ImageLocator};
 
 /// An error of a source, sink or verifier, whose type this room does not know.
@@ -34,7 +36,7 @@ pub enum CopyError {
     ManifestSize { digest: Box<Digest>, expected: u64, found: u64 },
     /// The manifest cannot be understood.
     #[error("manifest {digest}")]
-    Manifest { digest: Box<Digest>, source: ManifestError },
+    Manifest { digest: Box<Digest>, source: DocumentError },
     /// The index leads to another index.
     #[error("index {digest} leads to another index")]
     NestedIndex { digest: Box<Digest> },
@@ -58,10 +60,10 @@ pub enum CopyError {
     ConfigSize { digest: Box<Digest>, size: ByteSize, limit: ByteSize },
     /// A configuration that does not parse.
     #[error("configuration {digest}")]
-    Config { digest: Box<Digest>, source: BoxError },
-    /// Manifest and configuration disagree on the number of layers.
-    #[error("manifest has {layers} layers, its configuration {digest} lists {diff_ids}")]
-    LayerCount { digest: Box<Digest>, layers: usize, diff_ids: usize },
+    Config { digest: Box<Digest>, source: DocumentError },
+    /// Manifest and configuration disagree on the layers.
+    #[error("configuration {digest}")]
+    Layers { digest: Box<Digest>, source: PairError },
     /// A layer of a kind that cannot be read.
     #[error("layer {digest} has the unknown media type `{media_type}`")]
     LayerMediaType { digest: Box<Digest>, media_type: String },
@@ -73,7 +75,7 @@ pub enum CopyError {
     BlobSize { digest: Box<Digest>, expected: u64, found: u64 },
     /// A layer that does not decompress.
     #[error("decompressing layer {digest} of media type `{media_type}`")]
-    Inflate { digest: Box<Digest>, media_type: String, source: io::Error },
+    Inflate { digest: Box<Digest>, media_type: String, source: LayerError },
     /// A layer that decompresses to more than is allowed.
     #[error("layer {digest} decompresses to more than {limit}")]
     InflatedSize { digest: Box<Digest>, limit: ByteSize },

@@ -9,8 +9,6 @@
 mod blob;
 mod error;
 mod layout;
-mod manifest;
-mod platform;
 mod sink;
 mod transfer;
 mod upstream;
@@ -20,17 +18,18 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use oci_spec::image::{Descriptor, ImageManifest, MediaType, Platform};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, Platform};
 
 pub use error::{BoxError, CopyError};
-pub use manifest::ManifestError;
 pub use sink::{BlobSink, BlobWriter};
 pub use upstream::{AcceptUnverified, Upstream, UpstreamVerifier, Verification};
 
 use self::blob::Halt;
-use self::manifest::{Content, Document};
-use self::transfer::{Transfer, has, pair_layers, sink_error, source_error};
-use super::hash;
+use self::transfer::{Transfer, has, sink_error, source_error};
+use super::digest::{is_sha256, sha256};
+use super::document::{self, Content, Document, DocumentKind};
+use super::image::pair_layers;
+use super::platform;
 use super::source::{ImageSource, RawManifest};
 use crate::model::{ByteSize, DiffId, Digest, ImageLocator, PinnedReference};
 use crate::sys::{Interrupt, NoProgress, Progress};
@@ -162,19 +161,14 @@ impl<'a> Copier<'a> {
         let top = fetch_manifest(source, requested, None)?;
         let document = parse(&top)?;
         let (index, raw, document) = match document.content {
-            Content::Image(_) => (None, top, document),
+            Content::Manifest(_) => (None, top, document),
             Content::Index(ref index) => {
-                let entry = platform::select(index, &self.platform).ok_or_else(|| CopyError::NoPlatform {
-                    requested: requested.clone().into(),
-                    wanted: platform::describe(&self.platform),
-                    available: platform::available(index),
-                })?;
-                let raw = fetch_manifest(source, requested, Some(entry))?;
+                let raw = fetch_manifest(source, requested, Some(self.choose(requested, index)?))?;
                 let document = parse(&raw)?;
                 (Some(top), raw, document)
             }
         };
-        let Document { media_type, content: Content::Image(manifest) } = document else {
+        let Document { media_type, content: Content::Manifest(manifest) } = document else {
             return Err(CopyError::NestedIndex { digest: raw.digest.into() });
         };
         check_is_image(&raw.digest, &manifest)?;
@@ -186,6 +180,17 @@ impl<'a> Copier<'a> {
             verification,
             manifest: *manifest,
             bytes: raw.bytes,
+        })
+    }
+
+    fn choose<'i>(&self, requested: &ImageLocator, index: &'i ImageIndex) -> Result<&'i Descriptor, CopyError> {
+        let mut candidates = platform::images(index);
+        // An index below an index would be refused; an image beside it is better.
+        candidates.retain(|entry| DocumentKind::of_media_type(entry.media_type()) == Some(DocumentKind::Manifest));
+        platform::choose(&candidates, Some(&self.platform)).ok_or_else(|| CopyError::NoPlatform {
+            requested: requested.clone().into(),
+            wanted: platform::show(&self.platform),
+            available: platform::list(&candidates),
         })
     }
 
@@ -244,7 +249,8 @@ impl<'a> Copier<'a> {
         let transfer = Transfer { copier: self, source, sink, halt: &halt, known: has(sink, &resolved.descriptor)? };
         let config = resolved.manifest.config();
         let (configuration, config_fetched) = transfer.config(&resolved)?;
-        let layers = pair_layers(&resolved.manifest, &configuration)?;
+        let layers = pair_layers(&resolved.manifest, &configuration)
+            .map_err(|source| CopyError::Layers { digest: config.digest().clone().into(), source })?;
         let layers = transfer.layers(layers)?;
         sink.put_manifest(&resolved.descriptor, &resolved.bytes)
             .map_err(|error| sink_error(format!("manifest {}", resolved.descriptor.digest()), error))?;
@@ -264,7 +270,7 @@ impl<'a> Copier<'a> {
 
 impl fmt::Debug for Copier<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Copier").field("platform", &platform::describe(&self.platform)).finish_non_exhaustive()
+        f.debug_struct("Copier").field("platform", &platform::show(&self.platform)).finish_non_exhaustive()
     }
 }
 
@@ -276,11 +282,11 @@ fn fetch_manifest<S: ImageSource>(
 ) -> Result<RawManifest, CopyError> {
     let digest = entry.map(Descriptor::digest);
     let what = || digest.map_or_else(|| requested.to_string(), |digest| format!("manifest {digest} of {requested}"));
-    if let Some(digest) = digest.filter(|digest| !hash::is_sha256(digest)) {
+    if let Some(digest) = digest.filter(|digest| !is_sha256(digest)) {
         return Err(CopyError::Algorithm { digest: digest.clone().into() });
     }
     let mut raw = source.manifest(digest).map_err(|error| source_error(what(), error))?;
-    raw.digest = hash::sha256(&raw.bytes);
+    raw.digest = sha256(&raw.bytes);
     let pinned = match requested {
         ImageLocator::Registry(reference) if entry.is_none() => reference.digest(),
         _ => None,
@@ -299,14 +305,15 @@ fn fetch_manifest<S: ImageSource>(
 }
 
 fn parse(raw: &RawManifest) -> Result<Document, CopyError> {
-    manifest::parse_document(&raw.bytes, &raw.media_type)
+    document::parse_document(&raw.bytes, &raw.media_type)
         .map_err(|source| CopyError::Manifest { digest: raw.digest.clone().into(), source })
 }
 
 fn check_is_image(digest: &Digest, manifest: &ImageManifest) -> Result<(), CopyError> {
-    match manifest.config().media_type() {
-        MediaType::ImageConfig => Ok(()),
-        MediaType::Other(other) if other == "application/vnd.docker.container.image.v1+json" => Ok(()),
-        other => Err(CopyError::NotAnImage { digest: digest.clone().into(), media_type: other.to_string() }),
+    let media_type = manifest.config().media_type();
+    if document::is_image_config(media_type) {
+        Ok(())
+    } else {
+        Err(CopyError::NotAnImage { digest: digest.clone().into(), media_type: media_type.to_string() })
     }
 }

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+use oci_spec::image::{Descriptor, ImageConfiguration};
 
-use super::blob::{self, Halt, Tee};
+use super::super::digest::is_sha256;
+use super::super::document::{MANIFEST_LIMIT, parse_config};
+use super::super::image::Layer;
+use super::super::layer::Compression;
+use super::super::platform;
+use super::super::source::ImageSource;
+use super::blob::{Halt, Tee};
 use super::error::{BoxError, CopyError};
-use super::{BlobSink, BlobWriter as _, CopiedLayer, Copier, Resolved, platform};
+use super::{BlobSink, BlobWriter as _, CopiedLayer, Copier, Resolved};
 use crate::model::{ByteSize, DiffId};
-use crate::oci::hash;
-use crate::oci::source::{ImageSource, MANIFEST_LIMIT};
 use crate::sys::Step;
 
 /// One copy under way.
@@ -29,56 +33,59 @@ impl<S: ImageSource + Sync, K: BlobSink> Transfer<'_, S, K> {
     pub(super) fn config(&self, resolved: &Resolved) -> Result<(ImageConfiguration, bool), CopyError> {
         let blob = resolved.manifest.config();
         let digest = || Box::new(blob.digest().clone());
-        let limit = ByteSize(MANIFEST_LIMIT as u64);
+        let limit = ByteSize(MANIFEST_LIMIT);
         if blob.size() > limit.0 {
             return Err(CopyError::ConfigSize { digest: digest(), size: ByteSize(blob.size()), limit });
         }
         let (bytes, fetched) = self.pass(blob, "configuration", |tee| tee.read_whole())?;
-        let parsed: ImageConfiguration = serde_json::from_slice(&bytes)
-            .map_err(|error| CopyError::Config { digest: digest(), source: error.into() })?;
-        if !platform::is_for(&self.copier.platform, parsed.os(), parsed.architecture()) {
+        let parsed = parse_config(&bytes).map_err(|source| CopyError::Config { digest: digest(), source })?;
+        let found = platform::of_config(&parsed);
+        if !platform::serves(&found, &self.copier.platform) {
             return Err(CopyError::Platform {
                 digest: resolved.descriptor.digest().clone().into(),
-                wanted: platform::describe(&self.copier.platform),
-                found: platform::name(parsed.os(), parsed.architecture(), None),
+                wanted: platform::show(&self.copier.platform),
+                found: platform::show(&found),
             });
         }
         Ok((parsed, fetched))
     }
 
     /// Brings the layers in, several at a time and each blob once.
-    pub(super) fn layers(&self, layers: Vec<(Descriptor, DiffId)>) -> Result<Vec<CopiedLayer>, CopyError> {
-        let mut distinct: BTreeMap<String, &(Descriptor, DiffId)> = BTreeMap::new();
+    pub(super) fn layers(&self, layers: Vec<Layer>) -> Result<Vec<CopiedLayer>, CopyError> {
+        let mut distinct: BTreeMap<String, &Layer> = BTreeMap::new();
         for layer in &layers {
-            let (first, diff_id) = distinct.entry(layer.0.digest().to_string()).or_insert(layer);
-            if *diff_id != layer.1 {
-                return Err(diff_id_error(first, &layer.1, diff_id));
+            let Layer { descriptor: first, diff_id } =
+                distinct.entry(layer.descriptor.digest().to_string()).or_insert(layer);
+            if *diff_id != layer.diff_id {
+                return Err(diff_id_error(first, &layer.diff_id, diff_id));
             }
-            if first.size() != layer.0.size() {
-                let (expected, found) = (layer.0.size(), first.size());
-                return Err(CopyError::BlobSize { digest: layer.0.digest().clone().into(), expected, found });
+            if first.size() != layer.descriptor.size() {
+                let (expected, found) = (layer.descriptor.size(), first.size());
+                return Err(CopyError::BlobSize { digest: first.digest().clone().into(), expected, found });
             }
         }
         // In the order of the layers, as far as several at a time have one.
         let mut queue: Vec<_> = distinct.values().copied().collect();
-        queue.sort_by_key(|wanted| layers.iter().position(|layer| layer.0.digest() == wanted.0.digest()));
+        queue.sort_by_key(|wanted| {
+            layers.iter().position(|layer| layer.descriptor.digest() == wanted.descriptor.digest())
+        });
         let fetched: BTreeMap<String, bool> = self.in_parallel(&queue)?.into_iter().collect();
-        let copied = |(descriptor, diff_id): (Descriptor, DiffId)| {
+        let copied = |Layer { descriptor, diff_id }: Layer| {
             let fetched = fetched.get(&descriptor.digest().to_string()).copied().unwrap_or_default();
             CopiedLayer { descriptor, diff_id, fetched }
         };
         Ok(layers.into_iter().map(copied).collect())
     }
 
-    fn in_parallel(&self, queue: &[&(Descriptor, DiffId)]) -> Result<Vec<(String, bool)>, CopyError> {
+    fn in_parallel(&self, queue: &[&Layer]) -> Result<Vec<(String, bool)>, CopyError> {
         let next = AtomicUsize::new(0);
         let work = || -> Result<Vec<(String, bool)>, CopyError> {
             let mut done = Vec::new();
-            while let Some((layer, diff_id)) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let fetched = self.layer(layer, diff_id).inspect_err(|_| {
+            while let Some(Layer { descriptor, diff_id }) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let fetched = self.layer(descriptor, diff_id).inspect_err(|_| {
                     self.halt.failed.store(true, Ordering::Relaxed);
                 })?;
-                done.push((layer.digest().to_string(), fetched));
+                done.push((descriptor.digest().to_string(), fetched));
             }
             Ok(done)
         };
@@ -96,7 +103,7 @@ impl<S: ImageSource + Sync, K: BlobSink> Transfer<'_, S, K> {
             digest: layer.digest().clone().into(),
             media_type: layer.media_type().to_string(),
         };
-        let compression = blob::compression(layer.media_type()).ok_or_else(unknown)?;
+        let compression = Compression::of_media_type(layer.media_type()).map_err(|_| unknown())?;
         let here = has(self.sink, layer)?;
         if here && (self.known || !self.copier.check_diff_ids) {
             return Ok(false);
@@ -120,7 +127,7 @@ impl<S: ImageSource + Sync, K: BlobSink> Transfer<'_, S, K> {
         read: impl FnOnce(Tee<'_>) -> Result<T, CopyError>,
     ) -> Result<(T, bool), CopyError> {
         self.halt.check()?;
-        if !hash::is_sha256(blob.digest()) {
+        if !is_sha256(blob.digest()) {
             return Err(CopyError::Algorithm { digest: blob.digest().clone().into() });
         }
         let name = format!("{what} {}", blob.digest());
@@ -144,22 +151,6 @@ impl<S: ImageSource + Sync, K: BlobSink> Transfer<'_, S, K> {
     fn step(&self, label: String, blob: &Descriptor) -> Step {
         Step::start_bytes(&self.copier.progress, label, blob.size())
     }
-}
-
-/// Layers with the diff IDs their configuration lists.
-pub(super) fn pair_layers(
-    manifest: &ImageManifest,
-    configuration: &ImageConfiguration,
-) -> Result<Vec<(Descriptor, DiffId)>, CopyError> {
-    let (layers, diff_ids) = (manifest.layers(), configuration.rootfs().diff_ids());
-    let digest = || Box::new(manifest.config().digest().clone());
-    if layers.len() != diff_ids.len() {
-        return Err(CopyError::LayerCount { digest: digest(), layers: layers.len(), diff_ids: diff_ids.len() });
-    }
-    let parsed = diff_ids.iter().map(|text| text.parse().map(DiffId));
-    let parsed = parsed.collect::<Result<Vec<_>, _>>();
-    let parsed = parsed.map_err(|error| CopyError::Config { digest: digest(), source: error.into() })?;
-    Ok(layers.iter().cloned().zip(parsed).collect())
 }
 
 fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {

@@ -87,10 +87,23 @@ pub fn open_layer(
     limits: &UnpackLimits,
 ) -> Result<LayerStream, LayerError> {
     let compression = Compression::of_media_type(descriptor.media_type())?;
-    let decoder = Decoder::new(VerifiedReader::new(blob, descriptor)?, compression).map_err(LayerError::from_read)?;
-    let capped = Capped { inner: decoder, read: 0, compressed: descriptor.size(), limits: *limits };
-    let ahead = ReadAhead::new(capped).map_err(LayerError::Read)?;
+    let verified = VerifiedReader::new(blob, descriptor)?;
+    let inflated = inflate(verified, compression, descriptor.size(), limits).map_err(LayerError::from_read)?;
+    let ahead = ReadAhead::new(inflated).map_err(LayerError::Read)?;
     Ok(VerifiedReader::of_digest(ahead, diff_id.0.clone())?)
+}
+
+/// Decompresses a layer's blob of `compressed` bytes, which is read to its end, within the limits.
+///
+/// A [`LayerError`] of its own is inside the I/O error. The one decompressor of the program, so that what was
+/// accepted when it was fetched can be read afterwards.
+pub(in super::super) fn inflate<R: Read>(
+    blob: R,
+    compression: Compression,
+    compressed: u64,
+    limits: &UnpackLimits,
+) -> io::Result<impl Read + use<R>> {
+    Ok(Capped { inner: Decoder::new(blob, compression)?, read: 0, compressed, limits: *limits })
 }
 
 /// Fails when a layer inflates to more than its [`UnpackLimits`] allow.

@@ -15,6 +15,7 @@ mod read_ahead;
 mod tar_reader;
 mod writer;
 
+pub(super) use compression::inflate;
 pub use compression::{Compression, LayerStream, open_layer};
 pub use entry::{EntryKind, LayerEntry, Metadata, Mtime, Xattrs};
 pub use error::{LayerError, NameProblem, TarProblem};

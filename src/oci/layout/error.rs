@@ -5,7 +5,7 @@ use std::io;
 use oci_spec::image::Digest;
 
 use super::super::digest::{VerifyError, verify_error};
-use super::json::DocumentKind;
+use super::super::document::DocumentError;
 
 /// A layout that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +39,15 @@ pub enum LayoutError {
     /// A document is larger than documents may be.
     #[error("`{name}` has {size} bytes; at most {limit} are read")]
     TooLarge { name: String, size: u64, limit: u64 },
-    /// A document is not JSON of the expected shape.
-    #[error("not a valid {kind}")]
-    Json { kind: DocumentKind, source: serde_json::Error },
-    /// A document claims to be two things, or another thing than its descriptor says.
-    #[error("expected {expected}, found {found}")]
-    Confused { expected: DocumentKind, found: String },
+    /// A document is not of the expected shape, claims to be two things, or another thing than its descriptor says.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The `oci-layout` file is not JSON.
+    #[error("not a valid layout marker")]
+    Marker(#[source] serde_json::Error),
+    /// A document to be written has no JSON form.
+    #[error("making a document")]
+    Serialize(#[source] serde_json::Error),
     /// The index has a name twice.
     #[error("the layout's index has `{name}` more than once")]
     AmbiguousName { name: String },

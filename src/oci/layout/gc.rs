@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use oci_spec::image::{Descriptor, ImageManifest};
-use serde_json::Value;
 
+use super::super::document::{Content, DocumentKind, parse_document};
 use super::Layout;
 use super::error::LayoutError;
 use super::index;
-use super::json::DocumentKind;
 use crate::model::ByteSize;
 
 /// Whether [`Layout::sweep`] deletes.
@@ -130,10 +129,15 @@ impl Layout {
 
     /// The digest a manifest or index names as its subject.
     fn subject(&self, entry: &Descriptor) -> Result<Option<String>, LayoutError> {
-        let Some(kind) = DocumentKind::of_media_type(entry.media_type()) else { return Ok(None) };
-        let document: Value =
-            serde_json::from_slice(&self.read_document(entry)?).map_err(|source| LayoutError::Json { kind, source })?;
-        Ok(document.pointer("/subject/digest").and_then(Value::as_str).map(str::to_owned))
+        if DocumentKind::of_media_type(entry.media_type()).is_none() {
+            return Ok(None);
+        }
+        let document = parse_document(&self.read_document(entry)?, entry.media_type())?;
+        let subject = match &document.content {
+            Content::Manifest(manifest) => manifest.subject(),
+            Content::Index(index) => index.subject(),
+        };
+        Ok(subject.as_ref().map(|subject| subject.digest().to_string()))
     }
 
     fn mark(&self, entry: &Descriptor, digests: &mut BTreeSet<String>) -> Result<(), LayoutError> {

@@ -7,9 +7,9 @@ use cap_std::fs_utf8::{Dir, OpenOptions};
 use cap_std_ext::cap_tempfile::TempFile;
 use oci_spec::image::{Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
 
+use super::super::document::{MANIFEST_LIMIT, canonical_json, parse_index};
 use super::error::LayoutError;
-use super::json::{canonical_json, parse_index};
-use super::{INDEX, MANIFEST_LIMIT, REF_NAME};
+use super::{INDEX, REF_NAME};
 
 /// `O_NONBLOCK`, in the type the standard library wants.
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -25,11 +25,11 @@ pub(super) fn empty() -> ImageIndex {
 
 pub(super) fn read(dir: &Dir) -> Result<ImageIndex, LayoutError> {
     let bytes = read_capped(dir, INDEX)?.ok_or(LayoutError::NotALayout)?;
-    parse_index(&bytes, &MediaType::ImageIndex)
+    Ok(parse_index(&bytes, &MediaType::ImageIndex)?)
 }
 
 pub(super) fn write(dir: &Dir, index: &ImageIndex) -> Result<(), LayoutError> {
-    replace(dir, INDEX, &canonical_json(index)?)
+    replace(dir, INDEX, &canonical_json(index).map_err(LayoutError::Serialize)?)
 }
 
 /// Opens a regular file. A layout may come from anywhere, and opening a named pipe in it would wait for ever.
@@ -53,13 +53,20 @@ pub(super) fn read_capped(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>, Layo
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
+    read_document(name, file).map(Some)
+}
+
+/// Reads a document to its end, if that comes before [`MANIFEST_LIMIT`].
+pub(in super::super) fn read_document(name: &str, reader: impl Read) -> Result<Vec<u8>, LayoutError> {
+    let failed = |source| LayoutError::Io { what: "reading", name: name.to_owned(), source };
     let mut bytes = Vec::new();
-    file.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
-    let size = bytes.len() as u64;
-    if size > MANIFEST_LIMIT {
-        return Err(LayoutError::TooLarge { name: name.to_owned(), size, limit: MANIFEST_LIMIT });
+    reader.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 {
+        size if size > MANIFEST_LIMIT => {
+            Err(LayoutError::TooLarge { name: name.to_owned(), size, limit: MANIFEST_LIMIT })
+        }
+        _ => Ok(bytes),
     }
-    Ok(Some(bytes))
 }
 
 /// Puts `bytes` under `name`: complete or not at all, also after a power cut.

@@ -12,7 +12,7 @@ mod blob;
 mod error;
 mod gc;
 mod index;
-mod json;
+mod marker;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -24,17 +24,14 @@ use serde::Serialize;
 pub use blob::BlobWriter;
 pub use error::LayoutError;
 pub use gc::{Garbage, SweepMode};
-pub(super) use json::check_marker;
-pub use json::{DocumentKind, canonical_json, parse_config, parse_index, parse_manifest};
+pub(super) use index::read_document;
+pub(super) use marker::check_marker;
 
-use super::digest::{VerifiedReader, sha256_hex};
+use super::digest::{VerifiedReader, VerifyError, sha256_hex};
+use super::document::{MANIFEST_LIMIT, canonical_json, parse_config, parse_index, parse_manifest};
 
 /// The annotation that names an image in a layout's index.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-
-/// The largest manifest, index or configuration read: 4 MiB, the least every registry must accept
-/// for manifests (distribution specification, "Pushing Manifests") and more than any known one needs.
-pub const MANIFEST_LIMIT: u64 = 4 << 20;
 
 const MARKER: &str = "oci-layout";
 const INDEX: &str = "index.json";
@@ -54,7 +51,7 @@ impl Layout {
     /// When the folder is not a layout of version 1.
     pub fn open(dir: Dir) -> Result<Self, LayoutError> {
         let marker = index::read_capped(&dir, MARKER)?.ok_or(LayoutError::NotALayout)?;
-        json::check_marker(&marker)?;
+        marker::check_marker(&marker)?;
         let blobs =
             dir.open_dir(BLOBS).map_err(|source| LayoutError::Io { what: "opening", name: BLOBS.into(), source })?;
         Ok(Self { dir, blobs })
@@ -87,7 +84,7 @@ impl Layout {
         if !dir.try_exists(INDEX).map_err(io(INDEX))? {
             index::write(dir, &index::empty())?;
         }
-        index::replace(dir, MARKER, br#"{"imageLayoutVersion":"1.0.0"}"#)
+        index::replace(dir, MARKER, marker::CONTENT)
     }
 
     /// The folder of the layout.
@@ -203,7 +200,7 @@ impl Layout {
         if found == expected {
             Ok(file)
         } else {
-            Err(super::digest::VerifyError::Size { digest: digest.clone(), expected, found }.into())
+            Err(VerifyError::Size { digest: digest.clone(), expected, found }.into())
         }
     }
 
@@ -245,7 +242,7 @@ impl Layout {
     /// # Errors
     /// As [`Layout::read_document`], and when it is not an image manifest.
     pub fn read_manifest(&self, descriptor: &Descriptor) -> Result<ImageManifest, LayoutError> {
-        parse_manifest(&self.read_document(descriptor)?, descriptor.media_type())
+        Ok(parse_manifest(&self.read_document(descriptor)?, descriptor.media_type())?)
     }
 
     /// An image index, verified.
@@ -253,7 +250,7 @@ impl Layout {
     /// # Errors
     /// As [`Layout::read_document`], and when it is not an image index.
     pub fn read_index(&self, descriptor: &Descriptor) -> Result<ImageIndex, LayoutError> {
-        parse_index(&self.read_document(descriptor)?, descriptor.media_type())
+        Ok(parse_index(&self.read_document(descriptor)?, descriptor.media_type())?)
     }
 
     /// An image configuration, verified.
@@ -261,7 +258,7 @@ impl Layout {
     /// # Errors
     /// As [`Layout::read_document`], and when it is not an image configuration.
     pub fn read_config(&self, descriptor: &Descriptor) -> Result<ImageConfiguration, LayoutError> {
-        parse_config(&self.read_document(descriptor)?)
+        Ok(parse_config(&self.read_document(descriptor)?)?)
     }
 
     /// Begins a blob.
@@ -288,7 +285,7 @@ impl Layout {
     /// # Errors
     /// When it has no JSON form or writing fails.
     pub fn write_json<T: Serialize>(&self, value: &T, media_type: MediaType) -> Result<Descriptor, LayoutError> {
-        self.write_blob(&canonical_json(value)?, media_type)
+        self.write_blob(&canonical_json(value).map_err(LayoutError::Serialize)?, media_type)
     }
 }
 

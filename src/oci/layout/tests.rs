@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
 
 use oci_spec::image::DescriptorBuilder;
 use serde_json::{Value, json};
 
 use super::super::VerifyError;
 use super::super::digest::sha256;
+use super::super::testing::{self, open};
 use super::*;
 
 struct Fixture {
@@ -17,13 +17,8 @@ struct Fixture {
     layout: Layout,
 }
 
-fn open(path: &Path) -> Dir {
-    Dir::open_ambient_dir(path.to_str().unwrap(), cap_std::ambient_authority()).unwrap()
-}
-
 fn fixture() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
-    let layout = Layout::create_or_open(open(folder.path())).unwrap();
+    let (folder, layout) = testing::layout();
     Fixture { folder, layout }
 }
 
@@ -217,45 +212,6 @@ fn documents_are_capped() {
     let path = fixture.folder.path().join("index.json");
     std::fs::File::options().write(true).open(path).unwrap().set_len(MANIFEST_LIMIT + 1).unwrap();
     assert!(matches!(fixture.layout.index(), Err(LayoutError::TooLarge { .. })));
-}
-
-#[test]
-fn a_document_is_one_thing_only() {
-    let descriptor = json!({"mediaType": MediaType::ImageConfig, "digest": sha256(b""), "size": 0});
-    let manifest = || json!({"schemaVersion": 2, "config": descriptor, "layers": []});
-    let with = |field: &str, value: Value| {
-        let mut manifest = manifest();
-        manifest[field] = value;
-        manifest
-    };
-    let negative = {
-        let mut manifest = manifest();
-        manifest["config"]["size"] = json!(-1);
-        manifest
-    };
-    let path_as_digest = {
-        let mut manifest = manifest();
-        manifest["config"]["digest"] = json!("sha256:../../../../etc/passwd");
-        manifest
-    };
-    for (what, document, ok) in [
-        ("manifest", manifest(), true),
-        ("stated type", with("mediaType", json!(MediaType::ImageManifest)), true),
-        ("also an index", with("manifests", json!([])), false),
-        ("stated as index", with("mediaType", json!(MediaType::ImageIndex)), false),
-        ("type that is no text", with("mediaType", json!(1)), false),
-        ("schema version 1", with("schemaVersion", json!(1)), false),
-        ("negative size", negative, false),
-        ("path as digest", path_as_digest, false),
-        ("not an object", json!([]), false),
-    ] {
-        let bytes = document.to_string();
-        assert_eq!(parse_manifest(bytes.as_bytes(), &MediaType::ImageManifest).is_ok(), ok, "{what}");
-        assert!(parse_index(bytes.as_bytes(), &MediaType::ImageIndex).is_err(), "{what} as an index");
-        assert!(parse_manifest(bytes.as_bytes(), &MediaType::ImageIndex).is_err(), "{what} called an index");
-    }
-    let index = json!({"schemaVersion": 2, "manifests": [], "layers": []}).to_string();
-    assert!(matches!(parse_index(index.as_bytes(), &MediaType::ImageIndex), Err(LayoutError::Confused { .. })));
 }
 
 #[test]

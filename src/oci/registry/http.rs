@@ -242,16 +242,15 @@ fn parse_error_message(body: &[u8]) -> String {
 pub(super) async fn read_capped(
     registry: &str,
     mut response: Response,
-    limit: usize,
+    limit: u64,
     too_large: impl Fn() -> RegistryError,
 ) -> Result<Vec<u8>, Failure> {
-    let over = |length: u64| usize::try_from(length).map_or(true, |length| length > limit);
-    if response.content_length().is_some_and(over) {
+    if response.content_length().is_some_and(|length| length > limit) {
         return Err(too_large().into());
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| transport_failure(registry, error))? {
-        if body.len() + chunk.len() > limit {
+        if (body.len() + chunk.len()) as u64 > limit {
             return Err(too_large().into());
         }
         body.extend_from_slice(&chunk);

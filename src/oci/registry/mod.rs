@@ -33,8 +33,9 @@ use self::error::Failure;
 use self::http::Session;
 use self::retry::Attempts;
 use self::runtime::IoThread;
-use super::hash;
-use super::source::{ImageSource, MANIFEST_LIMIT, RawManifest};
+use super::digest::{is_sha256, sha256};
+use super::document::MANIFEST_LIMIT;
+use super::source::{ImageSource, RawManifest};
 use crate::model::{ByteSize, Digest, Reference};
 use crate::sys::Interrupt;
 
@@ -102,10 +103,9 @@ impl Registry {
         let response = self.session.send(Method::GET, self.session.url("manifests", name), headers, &target).await?;
         let media_type = stated_media_type(&response);
         let announced = announced_digest(&target, &response)?;
-        let too_large =
-            || RegistryError::ManifestTooLarge { target: target.clone(), limit: ByteSize(MANIFEST_LIMIT as u64) };
+        let too_large = || RegistryError::ManifestTooLarge { target: target.clone(), limit: ByteSize(MANIFEST_LIMIT) };
         let bytes = http::read_capped(&self.session.registry, response, MANIFEST_LIMIT, too_large).await?;
-        let digest = hash::sha256(&bytes);
+        let digest = sha256(&bytes);
         match expected.or(announced.as_ref()) {
             Some(expected) if *expected != digest => {
                 Err(RegistryError::ManifestDigest { target, expected: expected.clone().into(), found: digest.into() }
@@ -146,5 +146,5 @@ fn stated_media_type(response: &Response) -> MediaType {
 fn announced_digest(target: &str, response: &Response) -> Result<Option<Digest>, RegistryError> {
     let value = response.headers().get(DIGEST_HEADER).and_then(|value| value.to_str().ok());
     let digest = value.map(|text| parse_digest(target, text.trim())).transpose()?;
-    Ok(digest.filter(hash::is_sha256))
+    Ok(digest.filter(is_sha256))
 }

@@ -14,7 +14,7 @@ use super::error::{Failure, RegistryError};
 use super::http::{self, Session};
 
 /// More than any token; the answer of a token service is read up to here.
-const TOKEN_LIMIT: usize = 256 * 1024;
+const TOKEN_LIMIT: u64 = 256 * 1024;
 
 /// What a session sends along with each request.
 #[derive(Debug, Clone)]

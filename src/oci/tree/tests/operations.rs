@@ -4,6 +4,7 @@ use super::super::{Change, Changes, NewNode, NodeId, PathProblem, Selection, Spo
 use super::*;
 use crate::model::SourceDateEpoch;
 use crate::oci::layer::{Compression, LayerError, LayerWriter, Metadata, Mtime};
+use crate::oci::testing;
 use crate::oci::tree::{LayerSource, NoLayers};
 
 fn fixture() -> MemoryLayers {
@@ -164,8 +165,7 @@ fn a_written_tree_reads_back_as_itself_and_twice_as_the_same_bytes() {
     assert_eq!(again.node(again.lookup("etc/passwd").unwrap()).links(), 2);
 
     let folder = tempfile::tempdir().unwrap();
-    let dir =
-        cap_std::fs_utf8::Dir::open_ambient_dir(folder.path().to_str().unwrap(), cap_std::ambient_authority()).unwrap();
+    let dir = testing::open(folder.path());
     assert_eq!(write(&tree, Selection::Whole, &SpooledLayers::new(&layers, &dir)), bytes);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no litter");
 }
