@@ -1,7 +1,5 @@
 //! `imgbuild doctor`.
 
-use std::io::Write as _;
-
 use super::Context;
 use super::error::CliError;
 use super::exit;

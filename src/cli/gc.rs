@@ -1,7 +1,5 @@
 //! `imgbuild gc`.
 
-use std::io::Write as _;
-
 use super::Context;
 use super::error::CliError;
 use crate::build::gc;

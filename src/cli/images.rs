@@ -1,7 +1,5 @@
 //! `imgbuild images`.
 
-use std::io::Write as _;
-
 use super::Context;
 use super::error::CliError;
 use crate::build::images;

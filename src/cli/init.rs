@@ -1,7 +1,5 @@
 //! `imgbuild init`.
 
-use std::io::Write as _;
-
 use super::Context;
 use super::error::{CliError, chain};
 use super::exit;

@@ -1,7 +1,5 @@
 //! `imgbuild lock`.
 
-use std::io::Write as _;
-
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use super::Context;

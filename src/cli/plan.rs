@@ -1,7 +1,5 @@
 //! `imgbuild plan`.
 
-use std::io::Write as _;
-
 use super::Context;
 use super::error::CliError;
 use super::exit;

@@ -1,7 +1,5 @@
 //! `imgbuild tier1`, `tier2` and `tier3`, and what `build` shares with them.
 
-use std::io::Write as _;
-
 use clap::ArgGroup;
 
 use super::Context;
