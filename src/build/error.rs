@@ -1,5 +1,6 @@
 //! What can go wrong while building.
 
+use std::error::Error;
 use std::io;
 
 use cap_std::fs_utf8::camino::Utf8PathBuf;
@@ -10,7 +11,7 @@ use super::project::DriftError;
 use crate::config::{ConfigErrors, Family};
 use crate::kernel::{NoKernel, UniverseError};
 use crate::kmod::{AllowedError, Finding, ManifestError};
-use crate::model::{ByteSize, HostName, KernelRelease, KmodSetName, TierName};
+use crate::model::{ByteSize, HostName, ImageLocator, KernelRelease, KmodSetName, TierName};
 use crate::oci::copy::CopyError;
 use crate::oci::registry::RegistryError;
 use crate::oci::registry::auth::AuthError;
@@ -35,7 +36,7 @@ pub enum BuildError {
     #[error(
         "no space left in `{path}` ({free} free): make room (`imgbuild gc` removes what nothing needs) or put the store elsewhere with --store"
     )]
-    NoSpace { path: Utf8PathBuf, free: ByteSize },
+    NoSpace { path: Utf8PathBuf, free: ByteSize, source: Box<BuildError> },
     #[error("{step}: {problem}")]
     Problem { step: String, problem: Box<tool::Problem>, source: Box<CmdError> },
     #[error("{step}")]
@@ -89,8 +90,8 @@ pub enum BuildError {
     Tree(#[from] TreeError),
     #[error(transparent)]
     Image(#[from] ImageError),
-    #[error(transparent)]
-    Copy(#[from] CopyError),
+    #[error("copying `{image}`")]
+    Copy { image: Box<ImageLocator>, source: CopyError },
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
@@ -142,6 +143,42 @@ pub enum BuildError {
     Interrupted(#[from] Interrupted),
 }
 
+impl BuildError {
+    /// Whether the user asked to stop, wherever that was noticed.
+    pub fn is_interruption(&self) -> bool {
+        causes(self).any(|cause| {
+            cause.is::<Interrupted>()
+                || matches!(cause.downcast_ref(), Some(Self::Interrupted(_)))
+                || matches!(cause.downcast_ref(), Some(CopyError::Interrupted))
+                || matches!(cause.downcast_ref(), Some(RegistryError::Interrupted))
+                || matches!(failed_command(cause), Some(CmdError::Interrupted { .. }))
+        })
+    }
+
+    /// Whether a file system was full, wherever that was noticed.
+    pub(super) fn is_full_disk(&self) -> bool {
+        let full = |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let said = |line: &String| line.contains("No space left on device");
+        causes(self).any(|cause| {
+            cause.downcast_ref().is_some_and(full)
+                || matches!(failed_command(cause), Some(CmdError::Failed { tail, .. }) if tail.iter().any(said))
+        })
+    }
+}
+
+/// An error and what is behind it, through I/O errors that carry another error.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(carried) => Some(carried),
+        None => error.source(),
+    })
+}
+
+/// The cause as a command, in a box or without.
+fn failed_command<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e CmdError> {
+    cause.downcast_ref().or_else(|| cause.downcast_ref::<Box<CmdError>>().map(|boxed| &**boxed))
+}
+
 fn lines(findings: &[Finding]) -> String {
     findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }
@@ -180,6 +217,59 @@ pub(super) fn diagnosed(
         match diagnoses.iter().find_map(|diagnose| diagnose(tail)) {
             Some(problem) => BuildError::Problem { step, problem: Box::new(problem), source },
             None => BuildError::Command { step, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(tail: &str) -> CmdError {
+        CmdError::Failed {
+            line: "cp".to_owned(),
+            cwd: None,
+            exit: crate::sys::ExitKind::Code(1),
+            tail: vec![tail.to_owned()],
+            log: None,
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_seen_through_every_wrapping() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let carried = io::Error::other(LayoutError::WriteBlob(full()));
+        let cases = [
+            (io("writing", "f")(full()), true),
+            (io("writing", "f")(carried), true),
+            (LayerError::Write(full()).into(), true),
+            (AuditError::Io { action: "writing", source: full() }.into(), true),
+            (command("copying")(failed("cp: No space left on device")), true),
+            (command("copying")(failed("cp: no such file")), false),
+            (io("writing", "f")(io::ErrorKind::PermissionDenied.into()), false),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(error.is_full_disk(), expected, "{error:?}");
+            assert!(!error.is_interruption(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_interruption_is_one_wherever_it_was_noticed() {
+        let image = || Box::new("oci:x".parse().unwrap());
+        let interrupted = || RegistryError::Interrupted;
+        for error in [
+            BuildError::from(Interrupted),
+            interrupted().into(),
+            command("copying")(CmdError::Interrupted { line: "cp".to_owned() }),
+            BuildError::Copy { image: image(), source: CopyError::Interrupted },
+            BuildError::Copy {
+                image: image(),
+                source: CopyError::Source { what: "m".to_owned(), source: interrupted().into() },
+            },
+        ] {
+            assert!(error.is_interruption(), "{error:?}");
+            assert!(!error.is_full_disk(), "{error:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::audit::{Event, Verb};
 use super::chain::{self, Built};
 use super::{BuildError, Project, Session, logins};
 use crate::model::{ImageLocator, PinnedReference, TierName};
-use crate::oci::copy::{Copied, Copier, Resolved, Verification};
+use crate::oci::copy::{Copied, Copier, CopyError, Resolved, Verification};
 use crate::oci::registry::{Registry, RegistryConfig};
 use crate::oci::{ArchiveSource, Image, ImageSource, Layout, LayoutSource};
 use crate::sys::clock::Stopwatch;
@@ -58,7 +58,7 @@ pub(super) fn fetch_pinned(
     layout: &Layout,
     pinned: &PinnedReference,
 ) -> Result<Image, BuildError> {
-    let locator = by_digest(pinned);
+    let locator = project.locate(&by_digest(pinned));
     let copied = fetch(session, chain::platform(project), &locator, layout)?;
     if copied.resolved != pinned.resolved {
         return Err(BuildError::MirrorDrift {
@@ -103,7 +103,7 @@ impl SourceTask for ResolveOnly<'_> {
 
     fn run<S: ImageSource + Sync>(self, source: &S) -> Result<Resolved, BuildError> {
         let copier = Copier::new(self.platform).interrupt(self.session.interrupt.clone());
-        Ok(copier.resolve(source, self.locator)?)
+        copier.resolve(source, self.locator).map_err(copying(self.locator))
     }
 }
 
@@ -121,8 +121,13 @@ impl SourceTask for Fetch<'_> {
         let copier = Copier::new(self.platform)
             .interrupt(self.session.interrupt.clone())
             .progress(std::sync::Arc::clone(&self.session.progress));
-        Ok(copier.copy(source, self.locator, self.layout)?)
+        copier.copy(source, self.locator, self.layout).map_err(copying(self.locator))
     }
+}
+
+fn copying(locator: &ImageLocator) -> impl FnOnce(CopyError) -> BuildError {
+    let image = Box::new(locator.clone());
+    move |source| BuildError::Copy { image, source }
 }
 
 fn with_source<T: SourceTask>(session: &Session, locator: &ImageLocator, task: T) -> Result<T::Output, BuildError> {

@@ -16,6 +16,9 @@ use crate::tool::{self, ToolVersion};
 /// A chain of three small images with its packages and buildah's copies fits into this.
 const WANTED_SPACE: ByteSize = ByteSize(4 << 30);
 
+/// The layers of many hosts fit into this: they are files of a few kilobytes.
+const WANTED_FOR_HOSTS: ByteSize = ByteSize(64 << 20);
+
 /// Keys of Debian's archives.
 const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -141,7 +144,8 @@ pub(super) fn require(session: &Session, needs: &Needs) -> Result<(), MissingErr
 
 /// Looks at everything the build will use.
 pub fn examine(session: &Session, needs: &Needs) -> Report {
-    let mut checks = vec![space(session)];
+    let wanted = if needs.bootstrap || needs.containers { WANTED_SPACE } else { WANTED_FOR_HOSTS };
+    let mut checks = vec![space(session, wanted)];
     if needs.bootstrap || needs.containers {
         checks.push(privilege());
         checks.push(namespaces(session));
@@ -221,11 +225,11 @@ fn program(
     Check { name, purpose, outcome }
 }
 
-fn space(session: &Session) -> Check {
+fn space(session: &Session, wanted: ByteSize) -> Check {
     let outcome = match dirs::free_bytes(session.store.dir()).map(ByteSize) {
-        Ok(free) if free >= WANTED_SPACE => Outcome::Fine { found: format!("{free} free in {}", session.store.path()) },
+        Ok(free) if free >= wanted => Outcome::Fine { found: format!("{free} free in {}", session.store.path()) },
         Ok(free) => Outcome::Missing {
-            problem: format!("{free} free in {}, and a chain takes up to {WANTED_SPACE}", session.store.path()),
+            problem: format!("{free} free in {}, and the build takes up to {wanted}", session.store.path()),
             fix: "make room, or put the store elsewhere with --store".to_owned(),
         },
         Err(error) => Outcome::Unknown { reason: error.to_string() },

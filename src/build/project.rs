@@ -5,7 +5,7 @@ use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 
 use super::error::{BuildError, io};
 use crate::config::{Builtin, Definition, Lock};
-use crate::model::SourceDateEpoch;
+use crate::model::{ImageLocator, SourceDateEpoch};
 use crate::plan::Selection;
 use crate::plan::drift::{Drift, drift};
 use crate::plan::host::{self, Sources};
@@ -76,6 +76,20 @@ impl Project {
     /// Absolute form of a path the definition gives relative to the project.
     pub fn resolve(&self, path: &str) -> Utf8PathBuf {
         self.path.join(path)
+    }
+
+    /// A locator of the definition with its path made absolute: the definition's paths are relative to the project.
+    pub fn locate(&self, locator: &ImageLocator) -> ImageLocator {
+        let absolute = |path: &str| self.resolve(path).into_string();
+        match locator {
+            ImageLocator::OciLayout { path, reference } => {
+                ImageLocator::OciLayout { path: absolute(path), reference: reference.clone() }
+            }
+            ImageLocator::OciArchive { path, reference } => {
+                ImageLocator::OciArchive { path: absolute(path), reference: reference.clone() }
+            }
+            elsewhere => elsewhere.clone(),
+        }
     }
 
     /// Refuses when the lock does not match the definition for the selected images and what they stand on.

@@ -18,6 +18,15 @@ pub fn run(
     pin: Option<&KernelPin>,
 ) -> Result<Vec<Built>, BuildError> {
     preflight::require(session, &Needs::of_selection(&project.definition, selection))?;
+    build(session, project, selection, pin).map_err(|error| session.store.explain_space(error))
+}
+
+fn build(
+    session: &Session,
+    project: &mut Project,
+    selection: &Selection,
+    pin: Option<&KernelPin>,
+) -> Result<Vec<Built>, BuildError> {
     locking::settle(session, project, selection, pin)?;
     let layout = chain::open_layout(session)?;
     let selection = with_stale_bases(project, &layout, selection)?;

@@ -17,6 +17,7 @@ use cap_std::fs_utf8::{Dir, MetadataExt as _};
 
 use super::audit::Audit;
 use super::error::{BuildError, io};
+use crate::model::ByteSize;
 use crate::sys::{FileLock, LockKind, clock, dirs, mounts, orphans};
 
 /// How many runs keep their logs.
@@ -126,15 +127,12 @@ impl Store {
         Ok(FileLock::acquire(&self.dir, ".index.lock", LockKind::Exclusive)?)
     }
 
-    /// Turns an I/O error into [`BuildError::NoSpace`] when that is what it was.
-    pub fn explain_space(&self, error: BuildError) -> BuildError {
-        let full = match &error {
-            BuildError::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
-            _ => false,
-        };
-        let free = dirs::free_bytes(&self.dir).map(crate::model::ByteSize);
-        match (full, free) {
-            (true, Ok(free)) => BuildError::NoSpace { path: self.path.clone(), free },
+    /// Puts [`BuildError::NoSpace`] in front of an error that a full file system caused.
+    pub(super) fn explain_space(&self, error: BuildError) -> BuildError {
+        match dirs::free_bytes(&self.dir).map(ByteSize) {
+            Ok(free) if error.is_full_disk() => {
+                BuildError::NoSpace { path: self.path.clone(), free, source: Box::new(error) }
+            }
             _ => error,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::error::CliError;
+use super::exit;
 use crate::build::audit;
 use crate::sys::dirs;
 
@@ -19,7 +20,9 @@ pub(super) enum Command {
 
 impl Command {
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
-        let dir = dirs::open(&context.store_path())?;
+        let path = context.store_path();
+        let dir = dirs::open(&path)
+            .map_err(|error| CliError::new(exit::FAILURE, format!("error: opening the store `{path}`\n  because: {error}")))?;
         match self {
             Self::Show => show(context, &audit::read(&dir)?),
             Self::Verify => {

@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
 use super::exit;
 use super::ui;
 use crate::build::BuildError;
-use crate::sys::{CmdError, env};
+use crate::config::ConfigErrors;
+use crate::sys::env;
 
 /// A command that did not succeed, ready to be shown.
 #[derive(Debug)]
@@ -48,18 +51,34 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Every error of a definition, its place quoted and underlined.
+fn quoted(errors: &ConfigErrors) -> String {
+    let theme = if colour() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100);
+    let mut text = chain(errors);
+    for error in errors {
+        text.push('\n');
+        handler.render_report(&mut text, error).expect("writing to a string cannot fail");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
 impl From<BuildError> for CliError {
     fn from(error: BuildError) -> Self {
         let code = match &error {
-            BuildError::Interrupted(_) => exit::INTERRUPTED,
-            BuildError::Command { source, .. } if matches!(**source, CmdError::Interrupted { .. }) => exit::INTERRUPTED,
+            error if error.is_interruption() => exit::INTERRUPTED,
             BuildError::Missing(_) => exit::MISSING,
             BuildError::Drift(_) => exit::DRIFT,
             BuildError::Kernel { .. } => exit::NO_KERNEL,
             BuildError::Definition(_) | BuildError::Host(_) => exit::DEFINITION,
             _ => exit::FAILURE,
         };
-        Self { code, text: chain(&error) }
+        let text = match &error {
+            BuildError::Definition(errors) => quoted(errors),
+            error => chain(error),
+        };
+        Self { code, text }
     }
 }
 

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::Context;
 use super::error::CliError;
+use crate::build::{BuildError, Project};
+use crate::config::ConfigError;
 
 /// Check the definition
 #[derive(Debug, clap::Args)]
@@ -18,9 +20,23 @@ struct Summary {
     hosts: usize,
 }
 
+/// What is wrong with a definition, for machines; people read it on standard error.
+#[derive(Debug, Serialize)]
+struct Invalid<'e> {
+    errors: Vec<&'e ConfigError>,
+}
+
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        let definition = context.project()?.definition;
+        let definition = match Project::load(&context.global.project) {
+            Ok(project) => project.definition,
+            Err(error) => {
+                if let BuildError::Definition(errors) = &error {
+                    context.print(&Invalid { errors: errors.iter().collect() }, |_| Ok(()))?;
+                }
+                return Err(error.into());
+            }
+        };
         let summary = Summary {
             tier1: definition.tier1.keys().map(ToString::to_string).collect(),
             tier2: definition.tier2.keys().map(ToString::to_string).collect(),

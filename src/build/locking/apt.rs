@@ -6,7 +6,7 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use super::super::packages::Archives;
 use super::super::{BuildError, Project, Session};
-use crate::build::error::{command, io};
+use crate::build::error::{command, diagnosed, io};
 use crate::config::{Archive, Bootstrap, LockedPackage, PackageSet, Repository};
 use crate::model::RepositoryName;
 use crate::sys::dirs;
@@ -180,7 +180,7 @@ impl<'s> AptRoot<'s> {
         self.session
             .runner
             .run_with(&self.apt().update(), &|line| step.note(line))
-            .map_err(command("reading package lists"))?;
+            .map_err(diagnosed("reading package lists", &[apt::diagnose]))?;
         step.finish("");
         Ok(())
     }

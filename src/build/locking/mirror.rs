@@ -18,12 +18,13 @@ pub(super) fn resolve(
     upstream: &Mirror,
 ) -> Result<LockedTier1, BuildError> {
     let step = session.step(format!("resolve tier1/{name}"))?;
-    let resolved = mirror::resolve(session, chain::platform(project), &upstream.image)?;
+    let resolved = mirror::resolve(session, chain::platform(project), &project.locate(&upstream.image))?;
     let image = PinnedReference { requested: upstream.image.clone(), resolved: resolved.descriptor.digest().clone() };
     step.finish(image.resolved.to_string());
     let layout = chain::open_layout(session)?;
     let tree = tree(session, project, &layout, &image)?.0;
-    let kernel = conventions::only_kernel(&format!("tier1/{name}"), &tree)?;
+    let described = format!("tier1/{name} ({}, {})", image.requested, image.resolved);
+    let kernel = conventions::only_kernel(&described, &tree)?;
     Ok(LockedTier1 {
         definition: project.definition.tier1_digest(name).expect("the tier is in the definition"),
         kernel,

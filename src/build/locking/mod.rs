@@ -36,7 +36,7 @@ pub enum Update {
 /// # Errors
 /// When something cannot be resolved. The lock file then stays as it was.
 pub fn lock(session: &Session, project: &mut Project, update: &Update) -> Result<Vec<String>, BuildError> {
-    lock_with_pin(session, project, update, None)
+    lock_with_pin(session, project, update, None).map_err(|error| session.store.explain_space(error))
 }
 
 /// As [`lock`], with a kernel asked for on the command line.
