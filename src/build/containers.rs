@@ -9,12 +9,16 @@ use std::sync::Mutex;
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use super::audit::{Event, Verb};
-use super::error::{command, diagnosed};
+use super::error::{command, diagnosed, io};
 use super::{BuildError, Session};
+use crate::oci::layout::REF_NAME;
 use crate::oci::{Image, Layout};
 use crate::sys::{Cmd, dirs, mounts};
 use crate::tool::buildah::{self, Build, Storage};
 use crate::tool::{apt, dpkg, unshare};
+
+/// The one name in a lent layout.
+const LENT: &str = "image";
 
 /// An open storage.
 #[derive(Debug)]
@@ -67,9 +71,10 @@ impl<'s> Containers<'s> {
             return Ok(id.clone());
         }
         let step = self.session.step(format!("import {name}"))?;
+        let folder = self.lend(image)?;
         // buildah makes an image name of the layout's path, and refuses it when that has a component such as
         // `.imgbuild` or a capital letter: so it is run where a short path will do.
-        let cmd = self.storage().pull_layout("oci", name).current_dir(self.session.store.path().as_std_path());
+        let cmd = self.storage().pull_layout(&folder, LENT).current_dir(self.session.store.work_path().as_std_path());
         let text = self
             .session
             .runner
@@ -81,6 +86,25 @@ impl<'s> Containers<'s> {
         self.session.audit(Event::new(Verb::Materialize, name).digest(image.digest()))?;
         step.finish("");
         Ok(id.to_owned())
+    }
+
+    /// A layout that holds just this image, its blobs being the store's: an image that has no name yet can be
+    /// imported too, and none gets one for it. Returns the folder's name in the run's work folder.
+    fn lend(&self, image: &Image) -> Result<String, BuildError> {
+        let name = format!("lent-{}", image.digest().digest());
+        let path = self.session.store.work_folder(&name)?;
+        let dir = dirs::open(&path).map_err(io("opening", &path))?;
+        let mut entry = image.descriptor().clone();
+        entry.set_annotations(Some([(REF_NAME.to_owned(), LENT.to_owned())].into()));
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": [entry]});
+        let blobs = self.session.store.path().join("oci/blobs");
+        let write = || {
+            dir.write("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+            dir.write("index.json", index.to_string())?;
+            dir.symlink_contents(&blobs, "blobs")
+        };
+        write().map_err(io("writing", &path))?;
+        Ok(name)
     }
 
     /// Builds without a network; every line goes to `on_line`.

@@ -157,7 +157,8 @@ impl BuildError {
 
     /// Whether a file system was full, wherever that was noticed.
     pub(super) fn is_full_disk(&self) -> bool {
-        let full = |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let full =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let said = |line: &String| line.contains("No space left on device");
         causes(self).any(|cause| {
             cause.downcast_ref().is_some_and(full)

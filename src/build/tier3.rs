@@ -62,13 +62,17 @@ fn build_on(
     let accounts = conventions::accounts_of(&tree, &layers)?;
     let view = TreeView { tree: &tree, accounts, units };
     let job = Job { session, project, layout, base_name, base: &base, view };
-    let finished = job.build_all(names)?;
+    // A host with a Containerfile gets its name only when that has been run.
+    let has_containerfile = |host: &Finished| project.definition.hosts[&host.host].containerfile.is_some();
+    let (with_containerfile, finished): (Vec<_>, Vec<_>) =
+        job.build_all(names)?.into_iter().partition(has_containerfile);
     let named: Vec<_> = finished.iter().map(|host| (host.image_name(), host.descriptor.clone())).collect();
     chain::name_all(session, layout, &named)?;
-    let mut built = Vec::with_capacity(finished.len());
-    for host in finished {
-        built.push(host.into_built(session, project, layout)?);
+    let mut built = finished.iter().map(|host| host.built(layout)).collect::<Result<Vec<_>, _>>()?;
+    for host in with_containerfile {
+        built.push(host.run_containerfile(session, project, layout)?);
     }
+    built.sort_by(|left, right| left.image.cmp(&right.image));
     step.finish(match built.as_slice() {
         [one] => one.digest.clone(),
         several => format!("{} images", several.len()),
@@ -98,14 +102,16 @@ impl Finished {
         format!("tier3/{}", self.host)
     }
 
-    fn into_built(self, session: &Session, project: &Project, layout: &Layout) -> Result<Built, BuildError> {
-        let name = self.image_name();
+    fn built(&self, layout: &Layout) -> Result<Built, BuildError> {
         let image = Image::load(layout, &self.descriptor, None)?;
-        let mut built = Built::of(&name, &image, std::time::Duration::from_secs_f64(self.seconds), self.reused);
-        if let Some(containerfile) = &project.definition.hosts[&self.host].containerfile {
-            built = host_build::build(session, project, layout, &self.host, &image, containerfile)?;
-        }
-        Ok(built)
+        let elapsed = std::time::Duration::from_secs_f64(self.seconds);
+        Ok(Built::of(&self.image_name(), &image, elapsed, self.reused))
+    }
+
+    fn run_containerfile(&self, session: &Session, project: &Project, layout: &Layout) -> Result<Built, BuildError> {
+        let image = Image::load(layout, &self.descriptor, None)?;
+        let containerfile = project.definition.hosts[&self.host].containerfile.as_deref().unwrap_or_default();
+        host_build::build(session, project, layout, &self.host, &image, containerfile)
     }
 }
 
