@@ -42,9 +42,8 @@ impl Needs {
         Self::of_selection(definition, &Selection::all(definition))
     }
 
-    /// What the selected images and those below them need.
+    /// What building exactly the selected images needs.
     pub fn of_selection(definition: &Definition, selection: &Selection) -> Self {
-        let selection = selection.clone().with_bases(definition);
         let tier1: Vec<_> = selection.tier1.iter().map(|name| &definition.tier1[name]).collect();
         let families: BTreeSet<_> =
             selection.tier2.iter().map(|name| definition.tier1[&definition.tier2[name].base].family()).collect();

@@ -6,6 +6,7 @@ use super::preflight::{self, Needs};
 use super::{BuildError, Project, Session, locking, tier1, tier2, tier3};
 use crate::oci::Layout;
 use crate::plan::Selection;
+use crate::plan::drift::drift;
 
 /// Builds the selected images and every image below them that the store does not hold.
 ///
@@ -17,7 +18,6 @@ pub fn run(
     selection: &Selection,
     pin: Option<&KernelPin>,
 ) -> Result<Vec<Built>, BuildError> {
-    preflight::require(session, &Needs::of_selection(&project.definition, selection))?;
     build(session, project, selection, pin).map_err(|error| session.store.explain_space(error))
 }
 
@@ -27,8 +27,9 @@ fn build(
     selection: &Selection,
     pin: Option<&KernelPin>,
 ) -> Result<Vec<Built>, BuildError> {
-    locking::settle(session, project, selection, pin)?;
     let layout = chain::open_layout(session)?;
+    preflight::require(session, &needs(project, &layout, selection, pin)?)?;
+    locking::settle(session, project, selection, pin)?;
     let selection = with_stale_bases(project, &layout, selection)?;
     let mut built = Vec::new();
     for name in &selection.tier1 {
@@ -39,6 +40,22 @@ fn build(
     }
     built.extend(tier3::build(session, project, &layout, &selection.hosts)?);
     Ok(built)
+}
+
+/// What this run will use: a host alone needs no container tool, and a lock that stands needs no resolver.
+fn needs(
+    project: &Project,
+    layout: &Layout,
+    selection: &Selection,
+    pin: Option<&KernelPin>,
+) -> Result<Needs, BuildError> {
+    let definition = &project.definition;
+    let with_bases = selection.clone().with_bases(definition);
+    let decides_anew = matches!(pin, Some(KernelPin::Auto | KernelPin::Exact(_)));
+    if decides_anew || !drift(definition, project.lock.as_ref(), &with_bases).is_empty() {
+        return Ok(Needs::of_selection(definition, &with_bases));
+    }
+    Ok(Needs::of_selection(definition, &with_stale_bases(project, layout, selection)?))
 }
 
 /// A full rebuild of what was asked for; what it stands on is built only where it is missing or out of date.
