@@ -13,7 +13,7 @@ use super::{BuildError, Session};
 use crate::oci::{Image, Layout};
 use crate::sys::{Cmd, dirs, mounts};
 use crate::tool::buildah::{self, Build, Storage};
-use crate::tool::{apt, dpkg, unshare};
+use crate::tool::{apt, dnf, dpkg, unshare};
 
 /// An open storage.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl<'s> Containers<'s> {
         self.session
             .runner
             .run_with(&cmd, on_line)
-            .map_err(diagnosed(what, &[dpkg::diagnose, apt::diagnose, buildah::diagnose]))
+            .map_err(diagnosed(what, &[dpkg::diagnose, apt::diagnose, dnf::diagnose, buildah::diagnose]))
     }
 }
 
