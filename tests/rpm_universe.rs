@@ -65,7 +65,8 @@ impl Bench {
         }
         let url = format!("file://{repository}");
         let repositories = [Repository { id: "universe", url: &url, key: None }];
-        let config = dnf::private_config(&PrivateConfig { repositories: &repositories, more: None }).unwrap();
+        let config =
+            dnf::private_config(&PrivateConfig { repositories: &repositories, more: None, variables: None }).unwrap();
         fs::write(self.path(&format!("lock/{}", private_root::CONFIG)), config).unwrap();
         fs::write(self.path(&format!("lock/{}", private_root::MACROS)), dnf::rpm_macros(DATABASE).unwrap()).unwrap();
     }
@@ -82,7 +83,7 @@ impl Bench {
         let cache = fs::read_dir(self.path(&format!("lock/{}", private_root::CACHE))).unwrap();
         let folder = cache
             .map(|entry| entry.unwrap())
-            .find(|entry| dnf::is_cache_of(entry.file_name().to_str().unwrap(), "universe"))
+            .find(|entry| dnf::cached_repository(entry.file_name().to_str().unwrap()) == Some("universe"))
             .unwrap()
             .path();
         let primary = parse_repomd(&fs::read(folder.join("repodata/repomd.xml")).unwrap()).unwrap();

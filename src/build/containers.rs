@@ -15,7 +15,7 @@ use crate::oci::layout::REF_NAME;
 use crate::oci::{Image, Layout};
 use crate::sys::{Cmd, dirs, mounts};
 use crate::tool::buildah::{self, Build, Storage};
-use crate::tool::{apt, dpkg, unshare};
+use crate::tool::{apt, dnf, dpkg, unshare};
 
 /// The one name in a lent layout.
 const LENT: &str = "image";
@@ -118,7 +118,7 @@ impl<'s> Containers<'s> {
         self.session
             .runner
             .run_with(&cmd, on_line)
-            .map_err(diagnosed(what, &[dpkg::diagnose, apt::diagnose, buildah::diagnose]))
+            .map_err(diagnosed(what, &[dpkg::diagnose, apt::diagnose, dnf::diagnose, buildah::diagnose]))
     }
 }
 

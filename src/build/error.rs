@@ -9,9 +9,9 @@ use super::audit::AuditError;
 use super::preflight::MissingError;
 use super::project::DriftError;
 use crate::config::{ConfigErrors, Family};
-use crate::kernel::{NoKernel, UniverseError};
+use crate::kernel::{BaseMismatch, NoKernel, UniverseError};
 use crate::kmod::{AllowedError, Finding, ManifestError};
-use crate::model::{ByteSize, HostName, ImageLocator, KernelRelease, KmodSetName, TierName};
+use crate::model::{ByteSize, HostName, ImageLocator, KernelRelease, KmodSetName, RepositoryName, TierName};
 use crate::oci::copy::CopyError;
 use crate::oci::registry::RegistryError;
 use crate::oci::registry::auth::AuthError;
@@ -111,8 +111,31 @@ pub enum BuildError {
     NoInitramfs { image: String, kernel: KernelRelease },
     #[error("`{image}` was locked with kernel {expected} and came out with {found}")]
     KernelMismatch { image: String, expected: KernelRelease, found: KernelRelease },
-    #[error("`tier2/{tier}`: dnf is not wired yet")]
-    NoDnf { tier: TierName },
+    #[error(
+        "`{image}` has no package database of rpm that can be read: no {} in {}",
+        tool::rpm::DATABASE_FILE, tool::rpm::DATABASE_FOLDERS.join(", ")
+    )]
+    NoRpmDatabase { image: String },
+    #[error(transparent)]
+    RpmOutput(#[from] tool::rpm::RpmOutputError),
+    #[error(transparent)]
+    DnfConfig(#[from] tool::dnf::ConfigError),
+    #[error("`{image}`: no package tells which release of the distribution it is (provides system-release)")]
+    NoReleaseVersion { image: String },
+    #[error("`tier1/{tier}`: RPM distributions are mirrored, not bootstrapped")]
+    BootstrappedRpm { tier: TierName },
+    #[error("repository `{repository}`: `machine` stands for this machine's Debian mirror; give its address")]
+    MachineRpmRepository { repository: RepositoryName },
+    #[error("repository `{repository}`: its metadata cannot be read")]
+    Repodata { repository: String, source: tool::repodata::RepodataError },
+    #[error("`tier1/{tier}`: its kernels cannot be told")]
+    BaseKernels { tier: TierName, source: BaseMismatch },
+    #[error("dnf fetched `{file}`, which no repository lists with its SHA-256")]
+    UnknownPackageFile { file: String },
+    #[error(
+        "package {package}: no repository has the locked file any more (SHA-256 {sha256}); `imgbuild lock --update` takes what there is now"
+    )]
+    PackageGone { package: String, sha256: String },
     #[error("`{image}` is not in the lock; `imgbuild lock` puts it there")]
     NotLocked { image: String },
     #[error("host `{host}` stands on nothing: give `base` in its file or in imgbuild.toml")]

@@ -17,6 +17,7 @@ mod mirror;
 mod packages;
 pub mod preflight;
 mod project;
+mod rpm_database;
 mod run;
 mod session;
 mod setup_root;

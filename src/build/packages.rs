@@ -75,17 +75,7 @@ impl<'s> PackageCache<'s> {
         archives: &Archives,
         apt_config: &Utf8Path,
     ) -> Result<(), BuildError> {
-        let mut seen = BTreeSet::new();
-        let mut missing = Vec::new();
-        let mut events = Vec::new();
-        for package in packages.iter().copied().filter(|package| seen.insert(&package.sha256)) {
-            if self.is_whole(package)? {
-                events.push(event(Verb::CacheHit, package));
-            } else {
-                missing.push(package);
-            }
-        }
-        self.session.store.audit().record_all(events)?;
+        let missing = self.missing(packages)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -98,6 +88,43 @@ impl<'s> PackageCache<'s> {
         }
         step.finish(total.to_string());
         Ok(())
+    }
+
+    /// Those of `packages` that the store does not have, each once.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) fn missing<'p>(&self, packages: &[&'p LockedPackage]) -> Result<Vec<&'p LockedPackage>, BuildError> {
+        let mut seen = BTreeSet::new();
+        let mut missing = Vec::new();
+        let mut events = Vec::new();
+        for package in packages.iter().copied().filter(|package| seen.insert(&package.sha256)) {
+            if self.is_whole(package)? {
+                events.push(event(Verb::CacheHit, package));
+            } else {
+                missing.push(package);
+            }
+        }
+        self.session.store.audit().record_all(events)?;
+        Ok(missing)
+    }
+
+    /// Moves files that another program fetched, given by their names in `fetched`, to their place.
+    ///
+    /// # Errors
+    /// When one does not have its digest or cannot be moved.
+    pub(super) fn keep_all<'p>(
+        &self,
+        files: impl IntoIterator<Item = (&'p LockedPackage, &'p str)>,
+        fetched: &Dir,
+    ) -> Result<(), BuildError> {
+        let mut events = Vec::new();
+        for (package, file) in files {
+            if self.keep(package, fetched, file)? {
+                events.push(event(Verb::Fetch, package));
+            }
+        }
+        Ok(self.session.store.audit().record_all(events)?)
     }
 
     fn fetch(&self, batch: &[&LockedPackage], archives: &Archives, apt_config: &Utf8Path) -> Result<(), BuildError> {
@@ -115,7 +142,7 @@ impl<'s> PackageCache<'s> {
         // What did arrive is kept even when another file failed.
         let mut events = Vec::new();
         for package in batch {
-            if self.keep(package, &fetched)? {
+            if self.keep(package, &fetched, package.sha256.as_str())? {
                 events.push(event(Verb::Fetch, package));
             }
         }
@@ -124,9 +151,9 @@ impl<'s> PackageCache<'s> {
     }
 
     /// Moves a fetched file to its place once its content has been checked; `false` when it did not arrive.
-    fn keep(&self, package: &LockedPackage, fetched: &Dir) -> Result<bool, BuildError> {
+    fn keep(&self, package: &LockedPackage, fetched: &Dir, file_name: &str) -> Result<bool, BuildError> {
         let name = package.sha256.as_str();
-        let file = match fetched.open(name) {
+        let file = match fetched.open(file_name) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(io("opening", self.path.join(name))(error)),
@@ -140,7 +167,7 @@ impl<'s> PackageCache<'s> {
             });
         }
         file.sync_all().map_err(io("syncing", name))?;
-        fetched.rename(name, &self.dir, name).map_err(io("keeping", self.path.join(name)))?;
+        fetched.rename(file_name, &self.dir, name).map_err(io("keeping", self.path.join(name)))?;
         dirs::sync(&self.dir).map_err(io("syncing", &self.path))?;
         Ok(true)
     }
@@ -204,6 +231,20 @@ impl<'s> PackageCache<'s> {
         Ok(folder)
     }
 
+    /// Lays out exactly these RPM packages in a folder.
+    ///
+    /// # Errors
+    /// When the files cannot be linked.
+    pub(super) fn rpm_repository(&self, name: &str, packages: &[&LockedPackage]) -> Result<(), BuildError> {
+        let folder = self.session.store.work_folder(name)?;
+        let dir = dirs::open(&folder).map_err(io("opening", &folder))?;
+        for package in packages {
+            let file = file_name(package);
+            self.place(package, &dir, &file).map_err(io("placing", folder.join(&file)))?;
+        }
+        Ok(())
+    }
+
     /// Copies every package file to `target`, under the names the archive gives them.
     ///
     /// # Errors
@@ -257,13 +298,20 @@ fn event(verb: Verb, package: &LockedPackage) -> Event {
         .digest(&format!("sha256:{}", package.sha256))
 }
 
-/// The name Debian gives a package file; a colon of an epoch cannot be part of it.
+/// The name the distribution gives a package file; the colon of an epoch cannot be part of it.
 fn file_name(package: &LockedPackage) -> String {
     let LockedPackage { name, version, architecture, .. } = package;
-    format!("{name}_{}_{architecture}.deb", version.replace(':', "%3a"))
+    match package.path.ends_with(".rpm") {
+        true => {
+            let version = version.split_once(':').map_or(version.as_str(), |(_, rest)| rest);
+            format!("{name}-{version}.{architecture}.rpm")
+        }
+        false => format!("{name}_{}_{architecture}.deb", version.replace(':', "%3a")),
+    }
 }
 
-fn sha256(mut file: cap_std::fs_utf8::File) -> std::io::Result<String> {
+/// SHA-256 of a file in lower-case hexadecimal.
+pub(super) fn sha256(mut file: cap_std::fs_utf8::File) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     loop {

@@ -169,6 +169,17 @@ pub fn examine(session: &Session, needs: &Needs) -> Report {
         ));
         checks.push(keyring());
     }
+    if needs.dnf {
+        checks.push(dnf(session));
+        checks.push(program(
+            session,
+            "rpm",
+            "reads the package database of RPM images",
+            &tool::rpm::version(),
+            tool::rpm::MINIMUM,
+            tool::rpm::MINIMUM_REASON,
+        ));
+    }
     if needs.bootstrap {
         let purpose = "makes a root file system from packages";
         checks.push(program(
@@ -222,6 +233,22 @@ fn program(
         },
     };
     Check { name, purpose, outcome }
+}
+
+/// Too new is as bad as too old: dnf 5 goes by the same name.
+fn dnf(session: &Session) -> Check {
+    let (name, purpose) = ("dnf", "resolves and fetches RPM packages");
+    let version = tool::dnf::version();
+    let mut check = program(session, name, purpose, &version, tool::dnf::MINIMUM, tool::dnf::MINIMUM_REASON);
+    if let Outcome::Fine { found } = &check.outcome
+        && ToolVersion::find(found).is_ok_and(|found| found >= tool::dnf::BELOW)
+    {
+        check.outcome = Outcome::Missing {
+            problem: format!("version {found} is another program under the same name; dnf 4 is needed"),
+            fix: "run on Debian 12 or 13, whose dnf is version 4 (apt-get install dnf)".to_owned(),
+        };
+    }
+    check
 }
 
 fn space(session: &Session, wanted: ByteSize) -> Check {

@@ -61,6 +61,17 @@ pub const APT: StageKit = StageKit {
     ],
 };
 
+/// Fedora, CentOS and their derivatives.
+pub const DNF: StageKit = StageKit {
+    enter: include_str!("../../templates/tier2/dnf/enter.sh"),
+    install: include_str!("../../templates/tier2/dnf/install.sh"),
+    owned: include_str!("../../templates/tier2/dnf/owned.sh"),
+    arguments: &[
+        // The initramfs is made once, at the end, and there is no boot loader to tell about kernels.
+        ("KERNEL_INSTALL_BYPASS", "1"),
+    ],
+};
+
 /// Where stages see the folder of inputs, read-only.
 pub const INPUTS: &str = "/run/imgbuild";
 

@@ -83,6 +83,8 @@ mod tests {
             include_str!("../../templates/bootstrap/finish.sh"),
             include_str!("../../templates/tier2/apt/enter.sh"),
             include_str!("../../templates/tier2/collect.sh"),
+            include_str!("../../templates/tier2/dnf/enter.sh"),
+            include_str!("../../templates/tier2/dnf/owned.sh"),
             include_str!("../../templates/tier2/dkms.sh"),
             include_str!("../../templates/tier2/finish.sh"),
             include_str!("../../templates/tier2/modules.sh"),

@@ -2,8 +2,15 @@
 
 use crate::sys::Cmd;
 
+use super::ToolVersion;
+
 /// Debian package that has the program.
 const PACKAGE: &str = "rpm";
+
+/// The least version that works.
+pub const MINIMUM: ToolVersion = ToolVersion::new(4, 16, 0);
+/// Why that much is needed.
+pub const MINIMUM_REASON: &str = "the first that reads package databases of the sqlite format";
 
 /// Where distributions keep the package database, most common in images first.
 pub const DATABASE_FOLDERS: [&str; 3] = ["/usr/lib/sysimage/rpm", "/usr/share/rpm", "/var/lib/rpm"];
@@ -32,6 +39,11 @@ pub struct Installed {
 #[error("rpm printed something else than records of packages: {line:?}")]
 pub struct RpmOutputError {
     line: String,
+}
+
+/// Prints the version; read with [`ToolVersion::find`].
+pub fn version() -> Cmd {
+    Cmd::new("rpm").package(PACKAGE).arg("--version")
 }
 
 /// A package database.
@@ -95,6 +107,30 @@ pub fn parse_files(output: &str) -> Result<Vec<(&str, &str)>, RpmOutputError> {
     output.lines().map(record).collect()
 }
 
+/// Capabilities that carry the version of the distribution, as dnf asks for them: the first one counts.
+const RELEASE: [&str; 4] =
+    ["system-release(releasever)", "system-release", "distribution-release(releasever)", "redhat-release"];
+
+/// What `$releasever` in addresses of repositories stands for; `None` when no package says.
+pub fn release_version(installed: &[Installed]) -> Option<&str> {
+    let of = |capability: &str| {
+        installed.iter().find_map(|package| {
+            package.provides.iter().find_map(|provide| match provide.split_once(" = ") {
+                Some((name, version)) if name == capability => Some(upstream_version(version)),
+                None if provide == capability => Some(upstream_version(&package.version)),
+                _ => None,
+            })
+        })
+    };
+    RELEASE.iter().find_map(|capability| of(capability))
+}
+
+/// The middle of `[epoch:]version[-release]`.
+pub fn upstream_version(version: &str) -> &str {
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    version.split_once('-').map_or(version, |(upstream, _)| upstream)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,5 +174,23 @@ mod tests {
         assert!(parse_installed("a\tx\t1-1\tnoarch\t").is_err());
         assert_eq!(parse_files("zfs\t/usr/sbin/zpool\n").unwrap(), [("zfs", "/usr/sbin/zpool")]);
         assert!(parse_files("package zfs is not installed").is_err());
+    }
+
+    #[test]
+    fn the_release_comes_from_what_packages_provide() {
+        let package = |version: &str, provides: &[&str]| Installed {
+            name: "x-release".to_owned(),
+            version: version.to_owned(),
+            architecture: "noarch".to_owned(),
+            provides: provides.iter().map(|&provide| provide.to_owned()).collect(),
+        };
+        for (packages, expected) in [
+            (vec![package("1:10.2-3", &["system-release = 10.2-3", "system-release(releasever) = 10"])], Some("10")),
+            (vec![package("1:10.2-3", &["system-release"])], Some("10.2")),
+            (vec![package("1-1", &["redhat-release = 9.1-2"]), package("1-1", &["system-release = 9"])], Some("9")),
+            (vec![package("1-1", &["system-releases = 9"])], None),
+        ] {
+            assert_eq!(release_version(&packages), expected, "{packages:?}");
+        }
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn dpkg_status(
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn tree(
+/// The merged tree of a mirrored image, and the image; fetched when the store does not have it.
+pub(super) fn tree(
     session: &Session,
     project: &Project,
     layout: &Layout,

@@ -173,7 +173,7 @@ pub(super) fn ensure_tier2(
     let packages: Vec<_> = sets.flat_map(|set| &set.packages).collect();
     match project.definition.tier1[&tier.base].family() {
         Family::Apt => ensure(session, project, &tier2::apt_sources(session, project, tier)?, &packages),
-        Family::Dnf => dnf::ensure(session, project, tier, &packages),
+        Family::Dnf => dnf::ensure(session, project, tier, entry),
     }
 }
 

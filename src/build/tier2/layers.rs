@@ -9,9 +9,9 @@ use serde::Deserialize;
 use super::super::containers::Containers;
 use super::super::conventions::{self, Stage};
 use super::super::error::{diagnosed, io};
-use super::super::{BuildError, Session, chain};
+use super::super::{BuildError, Session, chain, rpm_database};
 use super::stage::Picked;
-use crate::config::KmodSet;
+use crate::config::{Family, KmodSet};
 use crate::kmod::{AddedFile, leftovers};
 use crate::model::{DiffId, KernelRelease, KmodSetName, SourceDateEpoch};
 use crate::oci::tree::{Change, Changes, MergePolicy, TarFileLayers};
@@ -102,6 +102,7 @@ impl LayerSource for OnBase<'_> {
 
 /// Everything that goes into the layers of one tier-2 image.
 pub(super) struct Writing<'a> {
+    pub(super) session: &'a Session,
     pub(super) layout: &'a Layout,
     pub(super) base: &'a Image,
     pub(super) added: &'a Added,
@@ -110,6 +111,7 @@ pub(super) struct Writing<'a> {
     pub(super) kernel: &'a KernelRelease,
     pub(super) epoch: SourceDateEpoch,
     pub(super) signed: bool,
+    pub(super) family: Family,
     pub(super) sets: Vec<(&'a KmodSetName, &'a KmodSet)>,
 }
 
@@ -137,7 +139,7 @@ impl Writing<'_> {
             return Err(BuildError::KernelMismatch { image, expected, found: kernel });
         }
         self.check_modules_are_in(&tree)?;
-        check_leftovers(self.image_name, &tree, &base_tree, &layers, &changes)?;
+        self.check_leftovers(&tree, &base_tree, &layers, &changes)?;
         let mut builder = ImageBuilder::on(self.base, self.epoch);
         for (group, changes) in self.split(&changes) {
             if let Some(layer) = chain::write_changes(self.layout, &tree, &changes, &layers, self.epoch)? {
@@ -155,6 +157,41 @@ impl Writing<'_> {
             return Ok(());
         }
         Err(BuildError::PickedFilesGone { image: self.image_name.to_owned(), paths: gone })
+    }
+
+    /// No compiler, header, build tool or private key in what was added, neither as package nor as file.
+    fn check_leftovers(
+        &self,
+        tree: &ImageTree,
+        base: &ImageTree,
+        layers: &OnBase<'_>,
+        changes: &Changes,
+    ) -> Result<(), BuildError> {
+        let before = self.installed(base, layers.base, "packages-before")?;
+        let after = self.installed(tree, layers, "packages-after")?;
+        let heads = heads(tree, layers, changes)?;
+        let files = heads.iter().map(|(path, (mode, head))| AddedFile { path, mode: *mode, head });
+        let findings = leftovers(after.difference(&before).map(String::as_str), files, &[])?;
+        if findings.is_empty() {
+            return Ok(());
+        }
+        Err(BuildError::Leftovers { image: self.image_name.to_owned(), findings })
+    }
+
+    /// Names of the installed packages; `work` names a folder for a copy of what has to be read by a program.
+    fn installed(
+        &self,
+        tree: &ImageTree,
+        layers: &dyn LayerSource,
+        work: &str,
+    ) -> Result<BTreeSet<String>, BuildError> {
+        match self.family {
+            Family::Apt => installed_debs(tree, layers),
+            Family::Dnf => {
+                let installed = rpm_database::installed(self.session, self.image_name, tree, layers, work)?;
+                Ok(installed.into_iter().map(|package| package.name).collect())
+            }
+        }
     }
 
     fn group(&self, path: &str) -> Group {
@@ -256,22 +293,6 @@ fn merged(
     Ok((tree, changes))
 }
 
-/// No compiler, header, build tool or private key in what was added, neither as package nor as file.
-fn check_leftovers(
-    image: &str,
-    tree: &ImageTree,
-    base: &ImageTree,
-    layers: &OnBase<'_>,
-    changes: &Changes,
-) -> Result<(), BuildError> {
-    let before = installed(base, layers.base)?;
-    let packages: Vec<_> = installed(tree, layers)?.difference(&before).cloned().collect();
-    let heads = heads(tree, layers, changes)?;
-    let files = heads.iter().map(|(path, (mode, head))| AddedFile { path, mode: *mode, head });
-    let findings = leftovers(packages.iter().map(String::as_str), files, &[])?;
-    if findings.is_empty() { Ok(()) } else { Err(BuildError::Leftovers { image: image.to_owned(), findings }) }
-}
-
 /// Mode and first bytes of a file.
 type Head = (u32, Vec<u8>);
 
@@ -301,8 +322,8 @@ fn heads(tree: &ImageTree, layers: &dyn LayerSource, changes: &Changes) -> Resul
     Ok(heads)
 }
 
-/// Names of the installed packages; of RPM images none, as their database needs rpm to read it.
-fn installed(tree: &ImageTree, layers: &dyn LayerSource) -> Result<BTreeSet<String>, BuildError> {
+/// Names of the packages that dpkg has installed; none where there is no dpkg.
+fn installed_debs(tree: &ImageTree, layers: &dyn LayerSource) -> Result<BTreeSet<String>, BuildError> {
     if tree.resolve("var/lib/dpkg/status").is_none() {
         return Ok(BTreeSet::new());
     }

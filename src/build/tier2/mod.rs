@@ -101,8 +101,11 @@ fn containerfile(project: &Project, name: &TierName, tier: &Tier2, entry: &Locke
     Ok(plan::render(&stages, kit(family))?)
 }
 
-const fn kit(_family: Family) -> &'static StageKit {
-    &plan::APT
+const fn kit(family: Family) -> &'static StageKit {
+    match family {
+        Family::Apt => &plan::APT,
+        Family::Dnf => &plan::DNF,
+    }
 }
 
 fn dkms_name(set: &KmodSet, family: Family) -> Option<&str> {
@@ -231,7 +234,7 @@ impl<'a> Job<'a> {
                     .collect();
                 self.input(&format!("{folder}/packages"), list.replace(":all=", "=").as_bytes())
             }
-            Family::Dnf => Err(self.no_dnf()),
+            Family::Dnf => cache.rpm_repository(&path, &all),
         }
     }
 
@@ -282,10 +285,6 @@ impl<'a> Job<'a> {
         Ok(picked)
     }
 
-    fn no_dnf(&self) -> BuildError {
-        BuildError::NoDnf { tier: self.name.clone() }
-    }
-
     fn definition(&self, set: &KmodSetName) -> &KmodSet {
         &self.project.definition.kmods[set]
     }
@@ -326,6 +325,7 @@ impl<'a> Job<'a> {
         let image_name = format!("tier2/{}", self.name);
         let step = self.session.step(format!("write {image_name}"))?;
         let writing = layers::Writing {
+            session: self.session,
             layout,
             base,
             added,
@@ -334,6 +334,7 @@ impl<'a> Job<'a> {
             kernel: &self.entry.kernel.release,
             epoch: self.project.epoch(),
             signed: self.tier.signing.is_some(),
+            family: self.family,
             sets: self.tier.modules.iter().map(|set| (set, self.definition(set))).collect(),
         };
         let mut builder = writing.layers()?.base_name(self.base_name);

@@ -17,7 +17,7 @@ pub struct Repository<'a> {
     pub id: &'a str,
     /// Address of the folder above its `repodata`.
     pub url: &'a str,
-    /// File with the keys that sign its packages; `None` accepts packages nobody signed.
+    /// Absolute path or `https://` address of the keys that sign its packages; `None` accepts packages nobody signed.
     pub key: Option<&'a str>,
 }
 
@@ -26,8 +26,10 @@ pub struct Repository<'a> {
 pub struct PrivateConfig<'a> {
     /// Repositories, in the order of the definition.
     pub repositories: &'a [Repository<'a>],
-    /// Folder with further `.repo` files, such as a copy of the base's own; none when left out.
+    /// Absolute path of a folder with further `.repo` files, such as a copy of the base's own; none when left out.
     pub more: Option<&'a str>,
+    /// Absolute path of a folder with what variables in them stand for, a file each; none when left out.
+    pub variables: Option<&'a str>,
 }
 
 /// Text of the configuration file of a private root.
@@ -36,10 +38,11 @@ pub struct PrivateConfig<'a> {
 /// When a value has a line break or an id has other characters than dnf allows.
 pub fn private_config(config: &PrivateConfig<'_>) -> Result<String, ConfigError> {
     let more = one_line("folder of repositories", config.more.unwrap_or("/dev/null"))?;
+    let variables = one_line("folder of variables", config.variables.unwrap_or("/dev/null"))?;
     let mut text = format!(
         "[main]\n\
          reposdir={more}\n\
-         varsdir=/dev/null\n\
+         varsdir={variables}\n\
          pluginconfpath=/dev/null\n\
          plugins=0\n\
          # dnf puts these below its root.\n\
@@ -53,7 +56,9 @@ pub fn private_config(config: &PrivateConfig<'_>) -> Result<String, ConfigError>
          zchunk=0\n\
          # The newest or an error; and nothing that is only recommended.\n\
          best=1\n\
-         install_weak_deps=0\n"
+         install_weak_deps=0\n\
+         # For repositories that leave it to the base's own dnf.conf.\n\
+         gpgcheck=1\n"
     );
     for repository in config.repositories {
         write_repository(&mut text, repository)?;
@@ -71,7 +76,8 @@ fn write_repository(text: &mut String, repository: &Repository<'_>) -> Result<()
     match repository.key {
         Some(key) => {
             let key = one_line("the key of a repository", key)?;
-            write!(text, "gpgcheck=1\ngpgkey=file://{key}\n").expect("writing to a string");
+            let scheme = if key.starts_with("https://") { "" } else { "file://" };
+            write!(text, "gpgcheck=1\ngpgkey={scheme}{key}\n").expect("writing to a string");
         }
         None => text.push_str("gpgcheck=0\n"),
     }
@@ -86,6 +92,27 @@ pub fn rpm_macros(database: &str) -> Result<String, ConfigError> {
     let path = one_line("the path of the package database", database)?;
     let plain = path.starts_with('/') && path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
     if plain { Ok(format!("%_dbpath {path}\n")) } else { Err(refused("the path of the package database", path)) }
+}
+
+/// The text of a `.repo` file of an image, with the keys it names looked for below `root` instead of `/`.
+///
+/// dnf reads keys from the machine it runs on, wherever the packages go. Addresses of other kinds stay.
+pub fn keys_below(root: &str, repositories: &str) -> String {
+    let mut in_keys = false;
+    let mut text = String::with_capacity(repositories.len());
+    for line in repositories.lines() {
+        // A line that begins with a blank goes on with the value of the line before.
+        if !line.starts_with([' ', '\t']) {
+            in_keys = line.split(['=', ':']).next().is_some_and(|key| key.trim() == "gpgkey");
+        }
+        if in_keys {
+            text.push_str(&line.replace("file:///", &format!("file://{root}/")));
+        } else {
+            text.push_str(line);
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn one_line<'a>(what: &'static str, value: &'a str) -> Result<&'a str, ConfigError> {
@@ -107,7 +134,7 @@ mod tests {
             Repository { id: "baseos", url: "https://repo.example.org/10/os/", key: Some("/w/key.asc") },
             Repository { id: "local", url: "file:///srv/rpms", key: None },
         ];
-        let text = private_config(&PrivateConfig { repositories: &repositories, more: None }).unwrap();
+        let text = private_config(&PrivateConfig { repositories: &repositories, more: None, variables: None }).unwrap();
         insta::assert_snapshot!(text, @r"
         [main]
         reposdir=/dev/null
@@ -126,6 +153,8 @@ mod tests {
         # The newest or an error; and nothing that is only recommended.
         best=1
         install_weak_deps=0
+        # For repositories that leave it to the base's own dnf.conf.
+        gpgcheck=1
 
         [baseos]
         name=baseos
@@ -141,8 +170,36 @@ mod tests {
     }
 
     #[test]
+    fn a_key_may_have_an_address() {
+        let repositories =
+            [Repository { id: "a", url: "https://a.example.org/", key: Some("https://a.example.org/key") }];
+        let text = private_config(&PrivateConfig { repositories: &repositories, more: None, variables: None }).unwrap();
+        assert!(text.ends_with("gpgcheck=1\ngpgkey=https://a.example.org/key\n"), "{text}");
+    }
+
+    #[test]
+    fn keys_of_an_image_are_looked_for_where_it_is() {
+        let text = "[baseos]\n\
+                    metalink=https://m.example.org/?repo=$stream\n\
+                    baseurl=file:///srv/rpms\n\
+                    gpgkey = file:///etc/pki/rpm-gpg/KEY-$releasever https://k.example.org/key\n\
+                    \tfile:///etc/pki/rpm-gpg/OTHER\n\
+                    enabled=1";
+        assert_eq!(
+            keys_below("/w/keys", text),
+            "[baseos]\n\
+             metalink=https://m.example.org/?repo=$stream\n\
+             baseurl=file:///srv/rpms\n\
+             gpgkey = file:///w/keys/etc/pki/rpm-gpg/KEY-$releasever https://k.example.org/key\n\
+             \tfile:///w/keys/etc/pki/rpm-gpg/OTHER\n\
+             enabled=1\n"
+        );
+    }
+
+    #[test]
     fn nothing_can_be_smuggled_in() {
-        let with = |repository| private_config(&PrivateConfig { repositories: &[repository], more: None });
+        let with =
+            |repository| private_config(&PrivateConfig { repositories: &[repository], more: None, variables: None });
         let good = Repository { id: "a", url: "file:///a", key: None };
         assert!(with(good.clone()).is_ok());
         for bad in [

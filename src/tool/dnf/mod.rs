@@ -1,5 +1,4 @@
-//! dnf: finds out which packages a set of names needs against a base image's packages, fetches exactly
-//! those, and installs them in a builder without a network.
+//! dnf: finds out which packages a set of names needs against a base image's packages, and fetches exactly those.
 //!
 //! Resolving runs over a private root that holds nothing but a copy of the base's package database
 //! ([`private_root`]): neither the machine's repositories nor its packages take part. Works with dnf 4;
@@ -8,10 +7,9 @@
 mod config;
 mod problem;
 
-pub use config::{ConfigError, PrivateConfig, Repository, private_config, rpm_macros};
+pub use config::{ConfigError, PrivateConfig, Repository, keys_below, private_config, rpm_macros};
 pub use problem::diagnose;
 
-use crate::model::SourceDateEpoch;
 use crate::sys::Cmd;
 
 use super::ToolVersion;
@@ -39,6 +37,12 @@ pub mod private_root {
     pub const ROOT: &str = "root";
     /// Where dnf keeps repository metadata: below [`ROOT`], where dnf puts every path of its configuration.
     pub const CACHE: &str = "root/cache";
+    /// Copies of the base's own `.repo` files; texts from [`super::keys_below`].
+    pub const REPOSITORIES: &str = "repositories";
+    /// Copies of what the variables in them stand for.
+    pub const VARIABLES: &str = "variables";
+    /// Copies of the base's keys, each below its path in the base.
+    pub const KEYS: &str = "keys";
 }
 
 /// Prints the version; read with [`ToolVersion::find`].
@@ -92,31 +96,12 @@ impl Dnf<'_> {
     }
 }
 
-/// Whether the folder of this name below [`private_root::CACHE`] holds the metadata of repository `id`:
-/// dnf appends 16 hexadecimal digits to the id.
-pub fn is_cache_of(folder: &str, id: &str) -> bool {
-    let digits = folder.strip_prefix(id).and_then(|rest| rest.strip_prefix('-'));
-    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// Where dnf keeps its own state in a build container.
-pub const STAGE_STATE: &str = "/tmp/imgbuild-dnf";
-
-/// Installs package files inside a build container, from a folder mounted into it, without any repository.
-///
-/// `files` are names in `folder`. dnf checks dependencies and runs the packages' scripts. rpm writes `epoch` as
-/// the time of installation, so that two builds get the same package database. dnf's own state goes to
-/// [`STAGE_STATE`], which the caller keeps out of the image. For a RUN line of a Containerfile or for `buildah run`.
-pub fn install_offline<'a>(folder: &str, files: impl IntoIterator<Item = &'a str>, epoch: SourceDateEpoch) -> Cmd {
-    Cmd::new("dnf")
-        .env("SOURCE_DATE_EPOCH", epoch.as_secs().to_string())
-        .args(["install", "--assumeyes", "--quiet", "--disablerepo=*"])
-        // Settings rather than options, because dnf 5 has the same ones. What the files are was checked before.
-        .args(["plugins", "gpgcheck", "localpkg_gpgcheck"].map(|key| format!("--setopt={key}=False")))
-        .args(["cachedir", "logdir", "persistdir"].map(|key| format!("--setopt={key}={STAGE_STATE}")))
-        .arg("--setopt=install_weak_deps=False")
-        .arg("--")
-        .args(files.into_iter().map(|file| format!("{folder}/{file}")))
+/// The id of the repository whose metadata is in the folder of this name below [`private_root::CACHE`]:
+/// dnf appends 16 hexadecimal digits to it. `None` for whatever else is there.
+pub fn cached_repository(folder: &str) -> Option<&str> {
+    let (id, digits) = folder.rsplit_once('-')?;
+    let is_digest = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_digest && !id.is_empty()).then_some(id)
 }
 
 #[cfg(test)]
@@ -134,30 +119,24 @@ mod tests {
                 &["kernel", "kernel-core"],
                 "/w/packages",
             ),
-            install_offline(
-                "/run/imgbuild/packages",
-                ["gcc-14.2.0-1.rv10.x86_64.rpm"],
-                SourceDateEpoch::from_secs(1_760_000_000),
-            ),
         ];
         insta::assert_snapshot!(lines.map(|line| line.to_string()).join("\n"), @r"
         dnf --version
         HOME=/w/lock/home XDG_CONFIG_HOME=/w/lock/home dnf '--config=/w/lock/dnf.conf' '--installroot=/w/lock/root' '--releasever=10' '--forcearch=x86_64' --assumeyes --quiet makecache
         HOME=/w/lock/home XDG_CONFIG_HOME=/w/lock/home dnf '--config=/w/lock/dnf.conf' '--installroot=/w/lock/root' '--releasever=10' '--forcearch=x86_64' --assumeyes --quiet install --downloadonly '--downloaddir=/w/packages' '--exclude=kernel' '--exclude=kernel-core' -- hello-dkms 'kernel-devel-uname-r = 6.12.0-124.8.1.rv10.x86_64'
-        SOURCE_DATE_EPOCH=1760000000 dnf install --assumeyes --quiet '--disablerepo=*' '--setopt=plugins=False' '--setopt=gpgcheck=False' '--setopt=localpkg_gpgcheck=False' '--setopt=cachedir=/tmp/imgbuild-dnf' '--setopt=logdir=/tmp/imgbuild-dnf' '--setopt=persistdir=/tmp/imgbuild-dnf' '--setopt=install_weak_deps=False' -- /run/imgbuild/packages/gcc-14.2.0-1.rv10.x86_64.rpm
         ");
     }
 
     #[test]
     fn metadata_is_found_by_repository() {
-        for (folder, id, expected) in [
-            ("full-bf6c5462aa228762", "full", true),
-            ("full-extra-bf6c5462aa228762", "full", false),
-            ("full-extra-bf6c5462aa228762", "full-extra", true),
-            ("full.solv", "full", false),
-            ("full", "full", false),
+        for (folder, expected) in [
+            ("full-bf6c5462aa228762", Some("full")),
+            ("full-extra-bf6c5462aa228762", Some("full-extra")),
+            ("full.solv", None),
+            ("full", None),
+            ("-bf6c5462aa228762", None),
         ] {
-            assert_eq!(is_cache_of(folder, id), expected, "{folder} {id}");
+            assert_eq!(cached_repository(folder), expected, "{folder}");
         }
     }
 }
