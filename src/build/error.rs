@@ -148,7 +148,10 @@ impl BuildError {
     pub fn is_interruption(&self) -> bool {
         causes(self).any(|cause| {
             cause.is::<Interrupted>()
-                || matches!(cause.downcast_ref(), Some(Self::Interrupted(_)))
+                || matches!(
+                    cause.downcast_ref(),
+                    Some(Self::Interrupted(_) | Self::Registry(RegistryError::Interrupted))
+                )
                 || matches!(cause.downcast_ref(), Some(CopyError::Interrupted))
                 || matches!(cause.downcast_ref(), Some(RegistryError::Interrupted))
                 || matches!(failed_command(cause), Some(CmdError::Interrupted { .. }))
@@ -157,7 +160,8 @@ impl BuildError {
 
     /// Whether a file system was full, wherever that was noticed.
     pub(super) fn is_full_disk(&self) -> bool {
-        let full = |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let full =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let said = |line: &String| line.contains("No space left on device");
         causes(self).any(|cause| {
             cause.downcast_ref().is_some_and(full)

@@ -21,8 +21,9 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
         let path = context.store_path();
-        let dir = dirs::open(&path)
-            .map_err(|error| CliError::new(exit::FAILURE, format!("error: opening the store `{path}`\n  because: {error}")))?;
+        let dir = dirs::open(&path).map_err(|error| {
+            CliError::new(exit::FAILURE, format!("error: opening the store `{path}`\n  because: {error}"))
+        })?;
         match self {
             Self::Show => show(context, &audit::read(&dir)?),
             Self::Verify => {
