@@ -171,7 +171,10 @@ impl BuildError {
     pub fn is_interruption(&self) -> bool {
         causes(self).any(|cause| {
             cause.is::<Interrupted>()
-                || matches!(cause.downcast_ref(), Some(Self::Interrupted(_)))
+                || matches!(
+                    cause.downcast_ref(),
+                    Some(Self::Interrupted(_) | Self::Registry(RegistryError::Interrupted))
+                )
                 || matches!(cause.downcast_ref(), Some(CopyError::Interrupted))
                 || matches!(cause.downcast_ref(), Some(RegistryError::Interrupted))
                 || matches!(failed_command(cause), Some(CmdError::Interrupted { .. }))

@@ -64,7 +64,8 @@ fn blobs(path: &Utf8Path, dry_run: bool) -> Result<Vec<Removed>, BuildError> {
     let layout = Layout::open(dirs::open(&path).map_err(io("opening", &path))?).map_err(failed)?;
     let mode = if dry_run { SweepMode::Report } else { SweepMode::Delete };
     let garbage = layout.sweep(&BTreeSet::new(), mode).map_err(failed)?;
-    Ok(garbage.blobs.into_iter().map(|(digest, size)| Removed { name: format!("oci/{digest}"), size }).collect())
+    let all = garbage.blobs.into_iter().chain(garbage.leftovers);
+    Ok(all.map(|(name, size)| Removed { name: format!("oci/{name}"), size }).collect())
 }
 
 fn packages(path: &Utf8Path, lock: &Lock, dry_run: bool) -> Result<Vec<Removed>, BuildError> {

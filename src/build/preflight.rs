@@ -16,8 +16,8 @@ use crate::tool::{self, ToolVersion};
 /// A chain of three small images with its packages and buildah's copies fits into this.
 const WANTED_SPACE: ByteSize = ByteSize(4 << 30);
 
-/// The layers of many hosts fit into this: they are files of a few kilobytes.
-const WANTED_FOR_HOSTS: ByteSize = ByteSize(64 << 20);
+/// The layers of thousands of hosts fit into this: each is a few kilobytes.
+const WANTED_FOR_HOSTS: ByteSize = ByteSize(32 << 20);
 
 /// Keys of Debian's archives.
 const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

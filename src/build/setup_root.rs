@@ -1,6 +1,8 @@
 //! The composefs-setup-root program that goes into the initramfs of bootstrapped images.
 
-use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
+use std::io::Read as _;
+
+use cap_std::fs_utf8::camino::Utf8PathBuf;
 use sha2::{Digest as _, Sha256};
 
 use super::error::io;
@@ -32,10 +34,12 @@ pub(super) fn find(settings: &Settings) -> Result<SetupRoot, BuildError> {
     let Some(path) = places.iter().find(|path| dirs::exists(path)) else {
         return Err(BuildError::NoSetupRoot { looked: places });
     };
-    let folder = dirs::open(path.parent().unwrap_or(Utf8Path::new("."))).map_err(io("opening", path))?;
-    let bytes = folder.read(path.file_name().unwrap_or_default()).map_err(io("reading", path))?;
+    let path = dirs::absolute(path).map_err(io("finding", path))?;
+    let mut bytes = Vec::new();
+    let mut file = dirs::open_file(&path).map_err(io("opening", &path))?;
+    file.read_to_end(&mut bytes).map_err(io("reading", &path))?;
     let sha256 = hex(&Sha256::digest(&bytes)).parse().expect("a digest is 64 hexadecimal digits");
-    Ok(SetupRoot { path: path.clone(), sha256 })
+    Ok(SetupRoot { path, sha256 })
 }
 
 /// The places, in order; only the first of what the user says counts.

@@ -66,12 +66,14 @@ pub fn sync(dir: &Dir) -> io::Result<()> {
     rustix::fs::fsync(&file).map_err(Into::into)
 }
 
-/// Opens a file named by a path that imgbuild itself made, for reading.
+/// Opens a file named on the command line or by imgbuild itself, for reading.
 ///
 /// # Errors
 /// When it cannot be opened.
 pub fn open_file(path: &Utf8Path) -> io::Result<std::fs::File> {
-    let (folder, name) = (path.parent().unwrap_or(Utf8Path::new(".")), path.file_name().unwrap_or_default());
+    // A bare name has an empty parent, which no system call takes for the current folder.
+    let path = absolute(path)?;
+    let (folder, name) = (path.parent().unwrap_or(Utf8Path::new("/")), path.file_name().unwrap_or_default());
     Ok(open(folder)?.open(name)?.into_std())
 }
 

@@ -26,12 +26,14 @@ pub struct Garbage {
     pub blobs: Vec<(String, ByteSize)>,
     /// Unnamed index entries whose subject is gone: signatures and SBOMs of images that were removed.
     pub referrers: Vec<Descriptor>,
+    /// Files that a killed writer left behind, as paths in the layout with their sizes, sorted.
+    pub leftovers: Vec<(String, ByteSize)>,
 }
 
 impl Garbage {
-    /// Bytes that the blobs take.
+    /// Bytes that the files take.
     pub fn size(&self) -> ByteSize {
-        self.blobs.iter().map(|(_, size)| *size).sum()
+        self.blobs.iter().chain(&self.leftovers).map(|(_, size)| *size).sum()
     }
 }
 
@@ -63,7 +65,7 @@ impl Layout {
     pub fn sweep(&self, keep: &BTreeSet<String>, mode: SweepMode) -> Result<Garbage, LayoutError> {
         let reachable = self.reach()?;
         let blobs = self.unreferenced(&reachable.digests, keep)?;
-        let garbage = Garbage { blobs, referrers: reachable.dangling };
+        let garbage = Garbage { blobs, referrers: reachable.dangling, leftovers: self.leftovers()? };
         if mode == SweepMode::Report {
             return Ok(garbage);
         }
@@ -71,13 +73,10 @@ impl Layout {
         if !garbage.referrers.is_empty() {
             self.edit_index(|manifests| manifests.retain(|entry| !garbage.referrers.contains(entry)))?;
         }
-        for (digest, _) in &garbage.blobs {
-            let name = digest.trim_start_matches("sha256:");
-            self.blobs.remove_file(name).map_err(|source| LayoutError::Io {
-                what: "deleting",
-                name: name.to_owned(),
-                source,
-            })?;
+        let blobs =
+            garbage.blobs.iter().map(|(digest, _)| digest.replacen("sha256:", &format!("{}/", super::BLOBS), 1));
+        for path in blobs.chain(garbage.leftovers.iter().map(|(path, _)| path.clone())) {
+            self.dir.remove_file(&path).map_err(|source| LayoutError::Io { what: "deleting", name: path, source })?;
         }
         Ok(garbage)
     }
@@ -100,6 +99,23 @@ impl Layout {
         }
         blobs.sort();
         Ok(blobs)
+    }
+
+    /// What a process that was killed between naming its temporary file and renaming it left behind.
+    fn leftovers(&self) -> Result<Vec<(String, ByteSize)>, LayoutError> {
+        let mut found = Vec::new();
+        for (dir, prefix) in [(&self.dir, String::new()), (&self.blobs, format!("{}/", super::BLOBS))] {
+            let failed = |source| LayoutError::Io { what: "listing", name: prefix.clone(), source };
+            for entry in dir.entries().map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name().map_err(failed)?;
+                if is_temporary(&name) {
+                    found.push((format!("{prefix}{name}"), ByteSize(entry.metadata().map_err(failed)?.len())));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 
     fn reach(&self) -> Result<Reachable, LayoutError> {
@@ -169,4 +185,11 @@ impl Layout {
 fn mark_manifest(manifest: &ImageManifest, digests: &mut BTreeSet<String>) {
     digests.insert(manifest.config().digest().to_string());
     digests.extend(manifest.layers().iter().map(|layer| layer.digest().to_string()));
+}
+
+/// Whether cap-tempfile made this name: a UUID in its text form (RFC 9562, section 4).
+fn is_temporary(name: &str) -> bool {
+    let groups: Vec<&str> = name.split('-').collect();
+    let hex = |group: &&str| group.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(hex)
 }

@@ -253,6 +253,31 @@ fn sweeping_removes_what_nothing_leads_to() {
     assert!(fixture.folder.path().join(BLOBS).join("not-a-blob").exists());
 }
 
+/// A name that the crate behind [`BlobWriter`] gives a file just before it is renamed.
+fn temporary_name(dir: &cap_std::fs::Dir) -> std::ffi::OsString {
+    let names = || dir.entries().unwrap().map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>();
+    let before = names();
+    let _named_alike = cap_std_ext::cap_tempfile::TempDir::new_in(dir).unwrap();
+    names().difference(&before).next().unwrap().clone()
+}
+
+#[test]
+fn what_a_killed_writer_left_is_swept() {
+    let fixture = fixture();
+    fixture.layout.tag("a", fixture.image("a")).unwrap();
+    let before = fixture.files();
+    for folder in ["", BLOBS] {
+        let path = fixture.folder.path().join(folder);
+        let dir = cap_std::fs::Dir::open_ambient_dir(&path, cap_std::ambient_authority()).unwrap();
+        std::fs::write(path.join(temporary_name(&dir)), "half").unwrap();
+    }
+    let swept = fixture.layout.sweep(&BTreeSet::new(), SweepMode::Delete).unwrap();
+    assert_eq!(swept.leftovers.len(), 2);
+    assert_eq!(swept.size(), crate::model::ByteSize(8));
+    assert!(swept.blobs.is_empty());
+    assert_eq!(fixture.files(), before);
+}
+
 #[test]
 fn nothing_is_swept_while_anything_is_malformed() {
     let fixture = fixture();
