@@ -7,9 +7,8 @@
 use std::fmt::Debug;
 
 use imgbuild::config::{
-    AptBuild, Artifact, ArtifactKind, Bootstrap, Directory, DnfBuild, Family, FileEntry, Group, Host, KernelPolicy,
-    KmodBuild, KmodSet, Link, Mirror, Network, Project, Repository, Signing, SwapPolicy, Tier1, Tier2, Units, User,
-    Verify,
+    AptBuild, Artifact, Bootstrap, Directory, DnfBuild, Family, FileEntry, Group, Host, KernelPolicy, KmodBuild,
+    KmodSet, Link, Mirror, Network, Project, Repository, Signing, SwapPolicy, Tier1, Tier2, Units, User, Verify,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -131,7 +130,7 @@ fn kmod() {
         renamed: [(x("hello"), x("hello-el"))].into(),
     };
     let artifact = Artifact {
-        kind: ArtifactKind::Kmod,
+        kind: imgbuild::model::ArtifactKind::Kmod,
         from: some("${dkms}/hello.ko*"),
         package: Some(x("hello")),
         to: some("/usr/lib/modules/${kver}/extra/"),

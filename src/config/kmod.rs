@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Family;
-use crate::model::{FileMode, KmodSetName, ModuleName, PackageName};
+use crate::model::{ArtifactKind, FileMode, KmodSetName, ModuleName, PackageName};
 
 /// A set of out-of-tree kernel modules that is built and shipped together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -101,36 +101,6 @@ pub struct DnfBuild {
     /// Modules this family installs under another name than `verify` gives them.
     #[serde(default)]
     pub renamed: BTreeMap<ModuleName, ModuleName>,
-}
-
-/// What an artifact is; decides its default mode and checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ArtifactKind {
-    /// A kernel module.
-    Kmod,
-    /// A firmware blob.
-    Firmware,
-    /// A shared library.
-    Lib,
-    /// A program.
-    Bin,
-    /// A systemd unit.
-    Unit,
-    /// A udev rule or hwdb.
-    Udev,
-    /// A modprobe.d file.
-    Modprobe,
-    /// A modules-load.d file.
-    ModulesLoad,
-    /// A bootc kargs.d file.
-    Kargs,
-    /// An SELinux policy module.
-    Selinux,
-    /// A certificate.
-    Cert,
-    /// A licence or other documentation.
-    Doc,
 }
 
 /// Files taken from the builder stage into the final image.

@@ -30,7 +30,7 @@ pub use definition::{Definition, Project};
 pub use digest::definition_digest;
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, NameKind, Position};
 pub use host::{Directory, FileEntry, Group, Host, Link, Network, Units, User};
-pub use kmod::{AptBuild, Artifact, ArtifactKind, DnfBuild, KmodBuild, KmodSet, Verify};
+pub use kmod::{AptBuild, Artifact, DnfBuild, KmodBuild, KmodSet, Verify};
 pub use lock::{
     Archive, KernelLock, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock, PackageSet, SetupRootLock,
     Tier1Source,

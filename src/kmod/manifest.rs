@@ -9,49 +9,11 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::model::ArtifactKind as Kind;
 use crate::model::KernelRelease;
 
 /// How many near misses an error lists.
 const NEAR_MISSES: usize = 5;
-
-/// What an artifact is; decides its default mode and where it may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A kernel module; goes below `/usr/lib/modules/KVER`.
-    Kmod,
-    /// A firmware blob.
-    Firmware,
-    /// A shared library.
-    Lib,
-    /// A program.
-    Bin,
-    /// A systemd unit.
-    Unit,
-    /// A udev rule or hwdb.
-    Udev,
-    /// A modprobe.d file.
-    Modprobe,
-    /// A modules-load.d file.
-    ModulesLoad,
-    /// A bootc kargs.d file.
-    Kargs,
-    /// An SELinux policy module.
-    Selinux,
-    /// A certificate.
-    Cert,
-    /// A licence or other documentation.
-    Doc,
-}
-
-impl Kind {
-    /// The mode of a file of this kind where the entry gives none.
-    pub const fn default_mode(self) -> u32 {
-        match self {
-            Self::Bin => 0o755,
-            _ => 0o644,
-        }
-    }
-}
 
 /// Where an artifact's files come from in the builder stage.
 #[derive(Debug, Clone, PartialEq, Eq)]

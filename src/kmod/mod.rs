@@ -14,6 +14,4 @@ pub use inspect::{
     Compression, ElfError, InspectError, ModuleInfo, SignatureTail, Vermagic, XzCheck, decompress, inspect,
 };
 pub use leftovers::{AddedFile, Allowed, AllowedError, leftovers};
-pub use manifest::{
-    Artifact, CopyItem, Kind, ManifestError, ManifestProblem, Source, Stage, StageFile, Variables, select,
-};
+pub use manifest::{Artifact, CopyItem, ManifestError, ManifestProblem, Source, Stage, StageFile, Variables, select};

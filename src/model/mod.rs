@@ -6,6 +6,7 @@
 //!
 //! May not touch file systems, processes, the environment, the clock or logging.
 
+mod artifact;
 mod ident;
 mod image_ref;
 mod kernel;
@@ -15,6 +16,7 @@ mod path;
 mod size;
 mod time;
 
+pub use artifact::ArtifactKind;
 pub use ident::{
     ConnectionName, GroupName, HostName, Hostname, IdentError, InterfacePattern, Karg, KmodSetName, ModuleName,
     PackageName, ProjectName, RepositoryName, Sha256Hex, TierName, UnitName, UserName,

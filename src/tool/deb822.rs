@@ -104,11 +104,11 @@ fn not_a_field(number: usize, line: &str) -> StanzaError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// From an archive index, a status file and `dpkg-deb --field`, shortened.
-    const TEXT: &str = "\
+    pub(in crate::tool) const TEXT: &str = "\
 Package: jool-dkms
 Source: jool
 Version: 4.1.13-1.1

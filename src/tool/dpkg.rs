@@ -77,32 +77,7 @@ pub fn diagnose(tail: &[String]) -> Option<Problem> {
 mod tests {
     use super::*;
     use crate::tool::deb822::parse_stanzas;
-
-    /// From an archive index, a status file and `dpkg-deb --field`, shortened.
-    const TEXT: &str = "\
-Package: jool-dkms
-Source: jool
-Version: 4.1.13-1.1
-Architecture: all
-Depends: dkms (>= 3.0.3-4~), build-essential
-Conffiles:
- /etc/a 0123456789abcdef0123456789abcdef
- /etc/b 0123456789abcdef0123456789abcdef
-Description: kernel-based SIIT and NAT64
- First line.
- .
- Last line.
-Filename: pool/main/j/jool/jool-dkms_4.1.13-1.1_all.deb
-Size: 189704
-SHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-
-
-# a comment
-Package: gcc
-Status: install ok installed
-Version: 4:14.2.0-1
-Architecture: amd64
-";
+    use crate::tool::deb822::tests::TEXT;
 
     #[test]
     fn writes_an_index_that_reads_back() {

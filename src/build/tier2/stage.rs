@@ -8,9 +8,9 @@ use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::BuildError;
 use super::super::error::io;
-use crate::config::{self, ArtifactKind, Family, KmodSet};
-use crate::kmod::{self, Artifact, BuiltModule, CopyItem, Kind, Source, Stage, StageFile, Variables, check_modules};
-use crate::model::KernelRelease;
+use crate::config::{self, Family, KmodSet};
+use crate::kmod::{self, Artifact, BuiltModule, CopyItem, Source, Stage, StageFile, Variables, check_modules};
+use crate::model::{ArtifactKind, KernelRelease};
 use crate::sys::dirs;
 
 /// What goes into the image for one set.
@@ -105,30 +105,13 @@ fn artifact(artifact: &config::Artifact) -> Artifact {
         (None, package) => Source::Package(package.as_ref().map(ToString::to_string).unwrap_or_default()),
     };
     Artifact {
-        kind: kind(artifact.kind),
+        kind: artifact.kind,
         source,
         to: artifact.to.clone(),
         mode: artifact.mode.map(|mode| mode.bits()),
         min: artifact.min,
         max: artifact.max,
         optional: artifact.optional,
-    }
-}
-
-const fn kind(kind: ArtifactKind) -> Kind {
-    match kind {
-        ArtifactKind::Kmod => Kind::Kmod,
-        ArtifactKind::Firmware => Kind::Firmware,
-        ArtifactKind::Lib => Kind::Lib,
-        ArtifactKind::Bin => Kind::Bin,
-        ArtifactKind::Unit => Kind::Unit,
-        ArtifactKind::Udev => Kind::Udev,
-        ArtifactKind::Modprobe => Kind::Modprobe,
-        ArtifactKind::ModulesLoad => Kind::ModulesLoad,
-        ArtifactKind::Kargs => Kind::Kargs,
-        ArtifactKind::Selinux => Kind::Selinux,
-        ArtifactKind::Cert => Kind::Cert,
-        ArtifactKind::Doc => Kind::Doc,
     }
 }
 
@@ -141,7 +124,7 @@ fn check(
     items: &[CopyItem],
 ) -> Result<(), BuildError> {
     let mut modules = Vec::new();
-    for item in items.iter().filter(|item| item.kind == Kind::Kmod && item.link.is_none()) {
+    for item in items.iter().filter(|item| item.kind == ArtifactKind::Kmod && item.link.is_none()) {
         let bytes = stage.read(format!("root{}", item.from)).map_err(io("reading", item.from.as_str()))?;
         modules.push(BuiltModule { path: item.to.clone(), info: kmod::inspect(&bytes) });
     }
