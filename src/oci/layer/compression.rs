@@ -2,11 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use flate2::bufread::GzDecoder;
 use oci_spec::image::{Descriptor, MediaType};
 
 use super::super::digest::{VerifiedReader, invalid_data};
 use super::error::LayerError;
+use super::gzip::{GzipReader, GzipWriter};
 use super::limits::UnpackLimits;
 use super::read_ahead::ReadAhead;
 use crate::model::DiffId;
@@ -107,7 +107,6 @@ pub(in super::super) fn inflate<R: Read>(
 }
 
 /// Fails when a layer inflates to more than its [`UnpackLimits`] allow.
-#[derive(Debug)]
 struct Capped<R> {
     inner: R,
     read: u64,
@@ -133,79 +132,43 @@ impl<R: Read> Read for Capped<R> {
 }
 
 /// A decompressor that insists on reading its source to the end.
-struct Decoder<R: Read>(Inner<R>);
-
-enum Inner<R: Read> {
+enum Decoder<R: Read> {
     Plain(R),
-    /// `None` only while one member is exchanged for the next.
-    Gzip(Option<Box<GzDecoder<BufReader<R>>>>),
+    Gzip(GzipReader<R>),
     Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<R>>>),
-}
-
-impl<R: Read> std::fmt::Debug for Decoder<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self.0 {
-            Inner::Plain(_) => "Decoder(plain)",
-            Inner::Gzip(_) => "Decoder(gzip)",
-            Inner::Zstd(_) => "Decoder(zstd)",
-        })
-    }
 }
 
 impl<R: Read> Decoder<R> {
     fn new(source: R, compression: Compression) -> io::Result<Self> {
-        let inner = match compression {
-            Compression::None => Inner::Plain(source),
-            Compression::Gzip(_) => {
-                Inner::Gzip(Some(Box::new(GzDecoder::new(BufReader::with_capacity(BUFFER, source)))))
-            }
+        Ok(match compression {
+            Compression::None => Self::Plain(source),
+            Compression::Gzip(_) => Self::Gzip(GzipReader::new(source)),
             Compression::Zstd(_) => {
                 let buffered = BufReader::with_capacity(BUFFER, source);
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-                Inner::Zstd(Box::new(decoder))
+                Self::Zstd(Box::new(decoder))
             }
-        };
-        Ok(Self(inner))
+        })
     }
 }
 
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        match &mut self.0 {
-            Inner::Plain(source) => source.read(buf),
-            Inner::Zstd(decoder) => match decoder.read(buf)? {
+        match self {
+            Self::Plain(source) => source.read(buf),
+            Self::Gzip(decoder) => decoder.read(buf),
+            Self::Zstd(_) if buf.is_empty() => Ok(0),
+            Self::Zstd(decoder) => match decoder.read(buf)? {
                 0 => drain_zeros(decoder.get_mut()).map(|()| 0),
                 count => Ok(count),
             },
-            Inner::Gzip(slot) => loop {
-                let Some(decoder) = slot else { return Ok(0) };
-                match decoder.read(buf)? {
-                    0 if next_member(slot)? => {}
-                    count => return Ok(count),
-                }
-            },
         }
     }
 }
 
-/// Goes on to the next member of a gzip stream, iteratively: a layer may be a million empty ones.
-fn next_member<R: Read>(slot: &mut Option<Box<GzDecoder<BufReader<R>>>>) -> io::Result<bool> {
-    let Some(decoder) = slot.take() else { return Ok(false) };
-    let mut source = decoder.into_inner();
-    // 0x1f begins a member (RFC 1952, 2.3.1); some writers pad with zeros instead.
-    if source.fill_buf()?.first() == Some(&0x1f) {
-        *slot = Some(Box::new(GzDecoder::new(source)));
-        return Ok(true);
-    }
-    drain_zeros(&mut source).map(|()| false)
-}
-
 /// Reads to the end, so that the blob's digest is checked; only zeros may be there.
-fn drain_zeros(source: &mut impl BufRead) -> io::Result<()> {
+pub(super) fn drain_zeros(source: &mut impl BufRead) -> io::Result<()> {
     loop {
         let rest = source.fill_buf()?;
         if rest.is_empty() {
@@ -222,7 +185,7 @@ fn drain_zeros(source: &mut impl BufRead) -> io::Result<()> {
 /// Compresses into `W`, deterministically: no time, no name, one thread.
 pub(super) enum Encoder<W: Write> {
     Plain(W),
-    Gzip(Box<flate2::write::GzEncoder<W>>),
+    Gzip(Box<GzipWriter<W>>),
     Zstd(Box<zstd::stream::write::Encoder<'static, W>>),
 }
 
@@ -230,11 +193,7 @@ impl<W: Write> Encoder<W> {
     pub(super) fn new(out: W, compression: Compression) -> io::Result<Self> {
         Ok(match compression {
             Compression::None => Self::Plain(out),
-            Compression::Gzip(level) => {
-                let level = flate2::Compression::new(level.min(9));
-                // 255 is "unknown": the system a layer was made on is nobody's business.
-                Self::Gzip(Box::new(flate2::GzBuilder::new().mtime(0).operating_system(255).write(out, level)))
-            }
+            Compression::Gzip(level) => Self::Gzip(Box::new(GzipWriter::new(out, level)?)),
             Compression::Zstd(level) => Self::Zstd(Box::new(zstd::stream::write::Encoder::new(out, level)?)),
         })
     }
@@ -303,6 +262,24 @@ mod tests {
             assert_eq!(blob, compress(&content, compression), "{compression:?} twice");
         }
         assert_eq!(compress(b"", Compression::Gzip(6))[3..10], [0, 0, 0, 0, 0, 0, 255], "flags, time, system");
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_how_they_are_written() {
+        // Compresses, but not to nothing.
+        let content: Vec<u8> = (0usize..400_000).map(|i| (i * i / 251 % 256).try_into().unwrap()).collect();
+        for compression in
+            [Compression::None, Compression::Gzip(1), Compression::Gzip(6), Compression::Gzip(9), Compression::Zstd(3)]
+        {
+            let whole = compress(&content, compression);
+            for piece in [1, 511, 10_000, 65_536] {
+                let mut encoder = Encoder::new(Vec::new(), compression).unwrap();
+                for piece in content.chunks(piece) {
+                    encoder.write_all(piece).unwrap();
+                }
+                assert!(encoder.finish().unwrap() == whole, "{compression:?} in pieces of {piece}");
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod compression;
 mod entry;
 mod error;
+mod gzip;
 mod header;
 mod limits;
 pub(super) mod path;

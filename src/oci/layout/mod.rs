@@ -1,9 +1,9 @@
 //! An OCI image layout on disk, as `image-layout.md` of the image specification describes it.
 //!
-//! Written with `cap_std` alone. The `ocidir` crate (0.8.0, read in its source) was the
-//! first choice; it renames blobs without syncing them, panics when the disk
-//! is full while a blob is completed, reads an index of any size, and brings
-//! OpenSSL into a binary that is otherwise without it.
+//! Written with `cap_std` alone: the `ocidir` crate (0.8.0, read in its source) renames blobs without syncing
+//! them, panics when the disk is full while a blob is completed, reads an index of any size, and brings OpenSSL
+//! and the C zlib into the binary. It is the oracle of the tests instead (`tests/oci_interop/ocidir.rs`): it has
+//! to read and check what we write, and we what it writes.
 //!
 //! Between processes the caller locks (see `sys::FileLock`); within the layout
 //! every file appears complete or not at all.
