@@ -29,6 +29,14 @@ impl Accounts {
         Self { users: passwd.lines().filter_map(user).collect(), groups: group.lines().filter_map(a_group).collect() }
     }
 
+    /// Those that `other` does not have by that name.
+    #[must_use]
+    pub(crate) fn without(mut self, other: &Self) -> Self {
+        self.users.retain(|name, _| !other.users.contains_key(name));
+        self.groups.retain(|name, _| !other.groups.contains_key(name));
+        self
+    }
+
     /// Number of a user.
     pub(crate) fn uid(&self, name: &str) -> Option<u32> {
         self.users.get(name).map(|user| user.uid)
@@ -116,6 +124,11 @@ mod tests {
         assert_eq!(
             accounts.undeclared([declared].into_iter()),
             "g _ssh 101\nu sshd 989:65534 \"sshd user\" /run/sshd /usr/sbin/nologin\n"
+        );
+        let base = Accounts::parse("root:x:0:0:root:/root:/bin/bash\n", "root:x:0:\n_ssh:x:101:\n");
+        assert_eq!(
+            accounts.clone().without(&base).undeclared([declared].into_iter()),
+            "u sshd 989:65534 \"sshd user\" /run/sshd /usr/sbin/nologin\n"
         );
         assert_eq!((accounts.uid("sshd"), accounts.gid("adm")), (Some(989), Some(4)));
         assert_eq!((accounts.user_name(989), accounts.group_name(7)), ("sshd".to_owned(), "7".to_owned()));

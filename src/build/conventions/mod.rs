@@ -8,6 +8,7 @@
 
 mod accounts;
 mod kernel;
+mod restore;
 mod var;
 
 use std::collections::BTreeMap;
@@ -15,15 +16,20 @@ use std::collections::BTreeMap;
 use super::BuildError;
 use crate::model::SourceDateEpoch;
 use crate::oci::layer::Metadata;
-use crate::oci::tree::{Content, Kind, NewNode, TreeError};
+use crate::oci::tree::{Content, Kind, NewNode, Node, TreeError};
 use crate::oci::{ImageTree, LayerSource};
+use crate::tool::rpm;
 
 pub(super) use accounts::Accounts;
 pub(super) use kernel::{folders as kernel_folders, only as only_kernel};
+use restore::{is_same, restore};
 use var::{Fate, SYSIMAGE};
 
 /// Where bootstrapping keeps what the distribution put into root's home.
 const ROOT_SKELETON: &str = "usr/share/imgbuild/roothome";
+
+/// Package databases, by the names of their folders.
+const DATABASES: [&str; 2] = ["dpkg", "rpm"];
 
 /// No configuration file read here is larger.
 const SMALL: u64 = 1 << 20;
@@ -50,6 +56,9 @@ impl Stage {
 }
 
 /// Applies the conventions to `tree`, whose contents are in `layers`; `base` is the tree it grew from, if any.
+///
+/// What the base itself has where the conventions want nothing stays: it may be an image of somebody else, who
+/// put it there. Only what came on top of it is settled.
 pub(super) fn settle(
     tree: &mut ImageTree,
     layers: &dyn LayerSource,
@@ -62,6 +71,7 @@ pub(super) fn settle(
     settling.clean_etc()?;
     settling.move_package_databases()?;
     settling.declare_machine_folders()?;
+    settling.clean_rpm_database()?;
     settling.empty_var()?;
     settling.declare_accounts()
 }
@@ -89,6 +99,10 @@ impl Settling<'_> {
     /// What is there only while a system runs.
     fn clear_runtime_folders(&mut self) -> Result<(), BuildError> {
         for folder in ["dev", "proc", "run", "sys", "tmp"] {
+            if let Some(base) = self.base {
+                restore(self.tree, base, folder, &[])?;
+                continue;
+            }
             for path in children(self.tree, folder) {
                 self.tree.remove(path)?;
             }
@@ -101,12 +115,12 @@ impl Settling<'_> {
         for path in children(self.tree, "etc") {
             let name = path.rsplit('/').next().unwrap_or_default();
             if name.ends_with('-') || name == ".pwd.lock" || name == ".updated" {
-                self.tree.remove(&path)?;
+                self.restore(&path)?;
             }
         }
         for path in children(self.tree, "etc/ssh") {
             if path.starts_with("etc/ssh/ssh_host_") {
-                self.tree.remove(&path)?;
+                self.restore(&path)?;
             }
         }
         for path in ["etc/hostname", "etc/hosts"] {
@@ -149,18 +163,22 @@ impl Settling<'_> {
     }
 
     /// The package database describes `/usr`, so it lives and changes with it; the old path still leads there.
+    ///
+    /// Of an RPM distribution that keeps it there anyway, nothing is changed.
     fn move_package_databases(&mut self) -> Result<(), BuildError> {
-        for database in ["dpkg", "rpm"] {
-            let (old, new) = (format!("var/lib/{database}"), format!("{SYSIMAGE}/{database}"));
+        for database in DATABASES {
+            let (old, new) = (database_link(database), format!("{SYSIMAGE}/{database}"));
             let is_folder = self.tree.lookup(&old).is_some_and(|id| self.tree.node(id).children().is_some());
-            if is_folder {
+            if is_folder && self.tree.lookup(&new).is_none() {
                 let metadata = self.metadata(0o755);
                 self.tree.insert_dir(SYSIMAGE, metadata)?;
                 self.tree.rename(&old, &new)?;
             }
-            if self.tree.lookup(&new).is_some() {
+            if self.is_ours(database) {
                 let metadata = self.metadata(0o777);
                 self.tree.insert_symlink(&old, format!("../../{new}"), metadata)?;
+            }
+            if self.tree.lookup(&new).is_some() {
                 let leftovers = paths_below(self.tree, &new);
                 for path in leftovers.iter().filter(|path| var::is_backup(path)) {
                     self.tree.remove(path)?;
@@ -196,6 +214,23 @@ impl Settling<'_> {
         Ok(())
     }
 
+    /// The index that sqlite keeps beside the package database while it is open says nothing when it is not.
+    fn clean_rpm_database(&mut self) -> Result<(), BuildError> {
+        for folder in rpm::DATABASE_FOLDERS {
+            let path = format!("{}/{}-shm", folder.trim_start_matches('/'), rpm::DATABASE_FILE);
+            if self.tree.lookup(&path).is_some() && !self.is_untouched(&path) {
+                self.restore(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the database is where these conventions put it, rather than where the distribution has it anyway.
+    fn is_ours(&self, database: &str) -> bool {
+        let home = format!("{SYSIMAGE}/{database}");
+        self.tree.lookup(&home).is_some() && self.base.is_none_or(|base| base.lookup(&home).is_none())
+    }
+
     /// Moves, drops or declares everything below `/var` but the links to the package databases.
     fn empty_var(&mut self) -> Result<(), BuildError> {
         let declared = self.read_all("usr/lib/tmpfiles.d", ".conf")?;
@@ -205,13 +240,24 @@ impl Settling<'_> {
         for path in paths_below(self.tree, "var") {
             match var::fate(&path) {
                 Fate::Dropped => {}
+                Fate::PackageState if self.is_untouched(&path) => {}
                 Fate::PackageState => self.keep_state(&path)?,
+                Fate::Declared if self.original(&path).is_some() => {}
                 Fate::Declared if created.contains(&format!("/{path}")) => {}
                 Fate::Declared => lines.extend(self.declare(&path, &accounts)?),
             }
         }
-        for path in children(self.tree, "var") {
-            self.tree.remove(path)?;
+        match self.base {
+            Some(base) => {
+                let moved = |database: &&str| self.is_ours(database);
+                let links: Vec<_> = DATABASES.into_iter().filter(moved).map(database_link).collect();
+                restore(self.tree, base, "var", &links.iter().map(String::as_str).collect::<Vec<_>>())?;
+            }
+            None => {
+                for path in children(self.tree, "var") {
+                    self.tree.remove(path)?;
+                }
+            }
         }
         self.rebuild_var()?;
         if !lines.is_empty() {
@@ -219,6 +265,16 @@ impl Settling<'_> {
             self.text(&name, lines.join("\n") + "\n")?;
         }
         Ok(())
+    }
+
+    /// What the base has at `path`.
+    fn original(&self, path: &str) -> Option<&Node> {
+        self.base.and_then(|base| Some(base.node(base.lookup(path)?)))
+    }
+
+    fn is_untouched(&self, path: &str) -> bool {
+        let found = self.tree.lookup(path).map(|id| self.tree.node(id));
+        found.zip(self.original(path)).is_some_and(|(found, original)| is_same(found, original))
     }
 
     fn keep_state(&mut self, path: &str) -> Result<(), BuildError> {
@@ -243,7 +299,7 @@ impl Settling<'_> {
         let quoted = path.replace('%', "%%").replace(' ', "\\x20");
         Ok(match node.kind() {
             Kind::Directory(_) => Some(format!("d /{quoted} {mode:04o} {user} {group} -")),
-            Kind::Symlink(_) if path == "var/lib/dpkg" || path == "var/lib/rpm" => None,
+            Kind::Symlink(_) if DATABASES.into_iter().any(|database| path == database_link(database)) => None,
             Kind::Symlink(target) => Some(format!("L /{quoted} - - - - {}", String::from_utf8_lossy(target))),
             Kind::File(content) if *content == Content::Empty || var::is_log(path) => {
                 Some(format!("f /{quoted} {mode:04o} {user} {group} -"))
@@ -259,15 +315,17 @@ impl Settling<'_> {
 
     /// An empty `/var` with the links by which package tools and scanners find their database.
     fn rebuild_var(&mut self) -> Result<(), BuildError> {
-        let sticky = self.metadata(0o1777);
-        self.tree.insert_dir("var/tmp", sticky)?;
+        if self.base.is_none() {
+            let sticky = self.metadata(0o1777);
+            self.tree.insert_dir("var/tmp", sticky)?;
+        }
         let mut lines = String::new();
-        for database in ["dpkg", "rpm"] {
+        for database in DATABASES {
             let home = format!("{SYSIMAGE}/{database}");
-            if self.tree.lookup(&home).is_some() {
+            if self.is_ours(database) {
                 let (folder, link) = (self.metadata(0o755), self.metadata(0o777));
                 self.tree.insert_dir("var/lib", folder)?;
-                self.tree.insert_symlink(format!("var/lib/{database}"), format!("../../{home}"), link)?;
+                self.tree.insert_symlink(database_link(database), format!("../../{home}"), link)?;
                 lines.push_str(&format!("L /var/lib/{database} - - - - ../../{home}\n"));
             }
         }
@@ -282,8 +340,12 @@ impl Settling<'_> {
     }
 
     fn declare_accounts(&mut self) -> Result<(), BuildError> {
+        if ["etc/passwd", "etc/group"].iter().all(|path| self.is_untouched(path)) {
+            return Ok(());
+        }
+        let inherited = self.base.map(|base| accounts_of(base, self.layers)).transpose()?.unwrap_or_default();
         let declared = self.read_all("usr/lib/sysusers.d", ".conf")?;
-        let lines = self.accounts()?.undeclared(declared.iter().map(String::as_str));
+        let lines = self.accounts()?.without(&inherited).undeclared(declared.iter().map(String::as_str));
         if !lines.is_empty() {
             self.text(&format!("usr/lib/sysusers.d/imgbuild-{}.conf", self.stage.suffix()), lines)?;
         }
@@ -301,6 +363,11 @@ impl Settling<'_> {
         let files = self.tree.read_files(self.layers, &wanted, SMALL)?;
         Ok(files.into_values().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect())
     }
+}
+
+/// Where a package database is on installed hosts, and the link to it in images.
+fn database_link(database: &str) -> String {
+    format!("var/lib/{database}")
 }
 
 /// Users and groups of an image.
