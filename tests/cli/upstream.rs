@@ -13,26 +13,32 @@ fn blob(project: &Project, digest: &str) -> PathBuf {
 }
 
 /// What is done to a blob of the upstream.
-type Damage = fn(&mut Vec<u8>);
+type Damage = fn(Vec<u8>) -> Vec<u8>;
 
-fn cut(bytes: &mut Vec<u8>) {
+/// Which blob, as a digest.
+type Which = fn(&Image) -> String;
+
+fn cut(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.truncate(bytes.len() - 10);
+    bytes
 }
 
-fn flip(bytes: &mut Vec<u8>) {
+fn flip(mut bytes: Vec<u8>) -> Vec<u8> {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
+    bytes
 }
 
 /// One changed byte in a string value: still JSON of the same length.
-fn alter(bytes: &mut Vec<u8>) {
+fn alter(mut bytes: Vec<u8>) -> Vec<u8> {
     let at = bytes.windows(6).position(|window| window == b"sha256").unwrap() + 10;
     bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
+    bytes
 }
 
 #[test]
 fn damaged_blobs_are_named_and_nothing_lands() {
-    let which: [(&str, fn(&Image) -> String, Damage); 6] = [
+    let which: [(&str, Which, Damage); 6] = [
         ("truncated layer", |image| image.layers()[1].descriptor.digest().to_string(), cut),
         ("changed layer", |image| image.layers()[0].descriptor.digest().to_string(), flip),
         ("truncated configuration", |image| image.manifest().config().digest().to_string(), cut),
@@ -46,8 +52,7 @@ fn damaged_blobs_are_named_and_nothing_lands() {
         let digest = digest(&image);
         let file = blob(&project, &digest);
         let whole = fs::read(&file).unwrap();
-        let mut bytes = whole.clone();
-        damage(&mut bytes);
+        let bytes = damage(whole.clone());
         fs::write(&file, bytes).unwrap();
 
         println!("{what}");
@@ -64,8 +69,7 @@ fn damaged_blobs_are_named_and_nothing_lands() {
 
         // The same when the image was good at the time of the lock.
         fs::remove_dir_all(project.store()).unwrap();
-        let mut bytes = fs::read(&file).unwrap();
-        damage(&mut bytes);
+        let bytes = damage(fs::read(&file).unwrap());
         fs::write(&file, bytes).unwrap();
         project.run(&["build", "--locked"]).failure(1, &[&digest, &locator]);
         assert!(project.images().is_empty(), "{what}");

@@ -10,6 +10,7 @@ use crate::config::{
     AptBuild, Family, KernelLock, KmodSet, Lock, LockedTier1, LockedTier2, ModuleLock, PackageSet, Tier1Source, Tier2,
 };
 use crate::kernel::{Decision, PackageEntry, Provenance, Universe};
+use crate::kmod::leftovers;
 use crate::model::{KmodSetName, TierName};
 use crate::tool::{deb822, dpkg};
 
@@ -72,6 +73,7 @@ impl<'a> AptResolver<'a> {
             true => PackageSet::default(),
             false => self.apt.resolve(Some(&self.status), &selection)?,
         };
+        refuse_build_tools(self.name, &packages)?;
         step.finish(format!("kernel {}: {}", decision.release(), decision.reason));
         let sets = modules.values().map(|module| &module.packages).chain([&packages]);
         let all: Vec<_> = sets.flat_map(|set| &set.packages).collect();
@@ -124,6 +126,13 @@ pub(super) fn apt_sources(session: &Session, project: &Project, tier: &Tier2) ->
     };
     sources.add_repositories(&tier.repositories, &machine, project)?;
     Ok(sources)
+}
+
+/// Refuses a final image whose packages bring a compiler along: better here than after the modules have been built.
+pub(super) fn refuse_build_tools(tier: &TierName, packages: &PackageSet) -> Result<(), BuildError> {
+    let names = packages.packages.iter().map(|package| package.name.as_str());
+    let findings = leftovers(names, [], &[])?;
+    if findings.is_empty() { Ok(()) } else { Err(BuildError::Leftovers { image: format!("tier2/{tier}"), findings }) }
 }
 
 fn apt_sets<'a>(
