@@ -65,7 +65,8 @@ impl Bench {
         }
         let url = format!("file://{repository}");
         let repositories = [Repository { id: "universe", url: &url, key: None }];
-        let config = dnf::private_config(&PrivateConfig { repositories: &repositories, more: None, variables: None }).unwrap();
+        let config =
+            dnf::private_config(&PrivateConfig { repositories: &repositories, more: None, variables: None }).unwrap();
         fs::write(self.path(&format!("lock/{}", private_root::CONFIG)), config).unwrap();
         fs::write(self.path(&format!("lock/{}", private_root::MACROS)), dnf::rpm_macros(DATABASE).unwrap()).unwrap();
     }

@@ -131,7 +131,9 @@ pub enum BuildError {
     BaseKernels { tier: TierName, source: BaseMismatch },
     #[error("dnf fetched `{file}`, which no repository lists with its SHA-256")]
     UnknownPackageFile { file: String },
-    #[error("package {package}: no repository has the locked file any more (SHA-256 {sha256}); `imgbuild lock --update` takes what there is now")]
+    #[error(
+        "package {package}: no repository has the locked file any more (SHA-256 {sha256}); `imgbuild lock --update` takes what there is now"
+    )]
     PackageGone { package: String, sha256: String },
     #[error("`{image}` is not in the lock; `imgbuild lock` puts it there")]
     NotLocked { image: String },

@@ -10,7 +10,9 @@ use crate::oci::tree::{Kind, NewNode, Node, TreeError};
 pub(super) fn restore(tree: &mut ImageTree, base: &ImageTree, folder: &str, except: &[&str]) -> Result<(), TreeError> {
     let excepted =
         |path: &[u8]| except.iter().any(|root| path.strip_prefix(root.as_bytes()).is_some_and(begins_component));
-    let leads_there = |path: &[u8]| except.iter().any(|root| root.as_bytes().strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/")));
+    let leads_there = |path: &[u8]| {
+        except.iter().any(|root| root.as_bytes().strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/")))
+    };
     let present: Vec<_> = tree.walk_from(folder).map(|entry| entry.path).collect();
     for path in present.iter().filter(|path| !excepted(path) && base.lookup(path).is_none()) {
         let needed = leads_there(path) && except.iter().any(|root| tree.lookup(root).is_some());
@@ -99,7 +101,8 @@ mod tests {
     #[test]
     fn exceptions_stay_as_they_are_with_the_folders_that_lead_to_them() {
         let base = tree(&[("var/lib/rpm/db", "old")]);
-        let mut changed = tree(&[("var/lib/dpkg/status", "new"), ("var/lib/dpkg-x", "left"), ("var/lib/other/x", "left")]);
+        let mut changed =
+            tree(&[("var/lib/dpkg/status", "new"), ("var/lib/dpkg-x", "left"), ("var/lib/other/x", "left")]);
         restore(&mut changed, &base, "var", &["var/lib/dpkg", "var/lib/rpm"]).unwrap();
         assert_eq!(paths(&changed), ["var", "var/lib", "var/lib/dpkg", "var/lib/dpkg/status"]);
         let mut without = tree(&[("var/lib/other/x", "left")]);

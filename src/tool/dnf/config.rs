@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_key_may_have_an_address() {
-        let repositories = [Repository { id: "a", url: "https://a.example.org/", key: Some("https://a.example.org/key") }];
+        let repositories =
+            [Repository { id: "a", url: "https://a.example.org/", key: Some("https://a.example.org/key") }];
         let text = private_config(&PrivateConfig { repositories: &repositories, more: None, variables: None }).unwrap();
         assert!(text.ends_with("gpgcheck=1\ngpgkey=https://a.example.org/key\n"), "{text}");
     }
@@ -197,7 +198,8 @@ mod tests {
 
     #[test]
     fn nothing_can_be_smuggled_in() {
-        let with = |repository| private_config(&PrivateConfig { repositories: &[repository], more: None, variables: None });
+        let with =
+            |repository| private_config(&PrivateConfig { repositories: &[repository], more: None, variables: None });
         let good = Repository { id: "a", url: "file:///a", key: None };
         assert!(with(good.clone()).is_ok());
         for bad in [

@@ -14,9 +14,7 @@ use super::super::kernels::{self, KernelPin};
 use super::super::packages::PackageCache;
 use super::super::{BuildError, Project, Session};
 use super::tier2::kernel_lock;
-use crate::config::{
-    DnfBuild, Family, LockedPackage, LockedTier1, LockedTier2, ModuleLock, PackageSet, Tier2,
-};
+use crate::config::{DnfBuild, Family, LockedPackage, LockedTier1, LockedTier2, ModuleLock, PackageSet, Tier2};
 use crate::kernel::{Decision, PackageEntry, Provenance, Universe, kernels_in_base};
 use crate::model::{KernelRelease, KmodSetName, TierName};
 use crate::plan::drift;
@@ -100,7 +98,8 @@ impl DnfResolver<'_> {
         // By what the package provides: its name alone would lead to the newest headers there are.
         let fixed = ["dkms".to_owned(), format!("kernel-devel-uname-r = {kernel}")];
         let own = build.packages.iter().map(ToString::to_string);
-        let packages = self.packages(&format!("set-{set}"), set.as_str(), &fixed.into_iter().chain(own).collect::<Vec<_>>())?;
+        let packages =
+            self.packages(&format!("set-{set}"), set.as_str(), &fixed.into_iter().chain(own).collect::<Vec<_>>())?;
         let first = build.packages.first().map(ToString::to_string).unwrap_or_default();
         let version = packages.packages.iter().find(|package| package.name == first);
         let version = version.map(|package| upstream_version(&package.version).to_owned()).unwrap_or_default();

@@ -64,8 +64,7 @@ impl<'s> DnfRoot<'s> {
         let layers = loaded.layer_source(&layout, crate::build::chain::limits());
         let database = copy_base(&name, &tree, &layers, &path)?;
         let installed = rpm_database::list(session, &path.join(private_root::ROOT), database)?;
-        let release =
-            rpm::release_version(&installed).ok_or(BuildError::NoReleaseVersion { image: name })?.to_owned();
+        let release = rpm::release_version(&installed).ok_or(BuildError::NoReleaseVersion { image: name })?.to_owned();
         write_config(project, tier, &path, database)?;
         step.finish(format!("{} packages", installed.len()));
         Ok(Self {
@@ -223,4 +222,3 @@ fn architecture(name: &str) -> &'static str {
         _ => "x86_64",
     }
 }
-
