@@ -4,9 +4,15 @@
 //! file systems or processes.
 
 mod choose;
+mod solve;
 mod universe;
 mod version;
 
-pub use choose::{Candidate, Decision, KernelPolicy, NoKernel, PinRequest, Rejection, Swap, choose};
+pub use choose::{KernelPolicy, PinRequest, choose};
+pub use solve::{
+    Blame, Candidate, Decision, Direction, Inputs, KernelFacts, KernelNumber, KernelNumberError, KernelPattern,
+    KernelPatternError, KernelSet, KnownBad, ModuleSet, NoKernel, Objection, Part, Pin, PinnedBy, Policy, Reach,
+    Rejection, Swap, Transaction, solve,
+};
 pub use universe::{BaseMismatch, Headers, Kernel, PackageEntry, Provenance, Universe, UniverseError, kernels_in_base};
 pub use version::{DebVersion, DebVersionError, PackageVersion, RpmVersion, RpmVersionError};

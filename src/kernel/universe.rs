@@ -1,12 +1,16 @@
 //! The kernels and headers there are, read from what package managers say about their packages.
 
 use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::version::{DebVersion, DebVersionError, PackageVersion, RpmVersion, RpmVersionError};
 use crate::model::KernelRelease;
 
 /// Where something was seen.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Provenance {
     /// Installed in the base image.
@@ -15,8 +19,18 @@ pub enum Provenance {
     Archive(String),
 }
 
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Base => f.write_str("the base"),
+            Self::Archive(name) => f.write_str(name),
+        }
+    }
+}
+
 /// A kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Kernel {
     /// What `uname -r` prints when it runs.
     pub release: KernelRelease,
@@ -29,7 +43,8 @@ pub struct Kernel {
 }
 
 /// What modules for one kernel are built with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Headers {
     /// The kernel they are for.
     pub release: KernelRelease,

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::universe::{PackageEntry, Provenance, Universe};
+use super::super::universe::{PackageEntry, Provenance, Universe, flavour};
+use super::super::version::PackageVersion;
 use super::*;
 
 /// The Debian 13 archive as it was on 2026-11-20: 43 images and 13 sets of headers per flavour.

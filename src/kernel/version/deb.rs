@@ -4,12 +4,15 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{significant, take_while};
 
 /// `[epoch:]upstream[-revision]`, ordered as dpkg orders it.
 ///
 /// Equality is dpkg's too: `1.0-1` and `0:1.00-01` are equal although they read differently.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DebVersion {
     text: String,
     epoch: u32,
@@ -90,6 +93,20 @@ fn check_characters(text: &str, part: &'static str, value: &str, allowed: &str) 
     }
 }
 
+impl TryFrom<String> for DebVersion {
+    type Error = DebVersionError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<DebVersion> for String {
+    fn from(version: DebVersion) -> Self {
+        version.to_string()
+    }
+}
+
 impl fmt::Display for DebVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -137,8 +154,11 @@ fn compare(mut left: &[u8], mut right: &[u8]) -> Ordering {
 
 fn compare_text(left: &[u8], right: &[u8]) -> Ordering {
     // The end of the run takes part in the comparison: a tilde is smaller even than that.
-    let weights = |text: &[u8]| text.iter().map(|&byte| weight(byte)).chain([END]).collect::<Vec<_>>();
-    weights(left).cmp(&weights(right))
+    weights(left).cmp(weights(right))
+}
+
+fn weights(text: &[u8]) -> impl Iterator<Item = u16> {
+    text.iter().map(|&byte| weight(byte)).chain([END])
 }
 
 const END: u16 = 1;

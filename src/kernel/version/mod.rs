@@ -8,13 +8,16 @@ mod rpm;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 pub use deb::{DebVersion, DebVersionError};
 pub use rpm::{RpmVersion, RpmVersionError};
 
 /// The version of a kernel or headers package.
 ///
 /// One universe holds one family; the order between families is arbitrary but total.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PackageVersion {
     /// Of a Debian package.
     Deb(DebVersion),

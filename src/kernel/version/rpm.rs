@@ -4,12 +4,15 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{significant, take_while};
 
 /// `[epoch:]version[-release]`, ordered as rpm orders it.
 ///
 /// Equality is rpm's too: `1.0-1` and `0:1.0-01` are equal although they read differently.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RpmVersion {
     epoch: u32,
     version: String,
@@ -90,6 +93,20 @@ fn check_part(text: &str, part: &'static str, value: &str) -> Result<(), RpmVers
     match value.chars().find(|&c| !c.is_ascii_alphanumeric() && !"._+%{}~^".contains(c)) {
         Some(character) => Err(RpmVersionError::Character { version: version(), part, character }),
         None => Ok(()),
+    }
+}
+
+impl TryFrom<String> for RpmVersion {
+    type Error = RpmVersionError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RpmVersion> for String {
+    fn from(version: RpmVersion) -> Self {
+        version.to_string()
     }
 }
 
