@@ -2,7 +2,7 @@
 //!
 //! Exit codes of depmod, modprobe and dkms are no evidence; the files are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Code, Finding};
 use super::inspect::{InspectError, ModuleInfo, Vermagic};
@@ -74,8 +74,9 @@ pub(super) fn check_names(expected: &[String], modules: &[BuiltModule]) -> Vec<F
             findings.push(finding(Code::ModuleMissing, name, "expected, but not in the image"));
         }
     }
+    let expected: BTreeSet<String> = expected.iter().map(|name| normalized(name)).collect();
     for (name, paths) in &found {
-        if !expected.iter().any(|expected| normalized(expected) == *name) {
+        if !expected.contains(name) {
             findings.extend(paths.iter().map(|path| finding(Code::ModuleUnexpected, path, "not an expected module")));
         }
         if let [_, again @ ..] = &paths[..] {

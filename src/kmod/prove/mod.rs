@@ -152,8 +152,9 @@ fn names(input: &ProofInput<'_>) -> Vec<Finding> {
     // Without a promise every module is expected, and only duplicates remain to be found.
     let mut findings = check_names(input.expected.unwrap_or(&own), &files);
     findings.extend(files.iter().filter_map(|file| check_place(input.kernel, file)));
+    let in_tree: BTreeMap<String, &String> = input.in_tree.iter().map(|path| (module_name(path), path)).collect();
     for file in &files {
-        let shadowed = input.in_tree.iter().find(|path| **path != file.path && module_name(path) == file.name());
+        let shadowed = in_tree.get(&file.name()).filter(|path| ***path != file.path);
         let message = shadowed.map(|path| format!("has the name of the kernel's own {path}"));
         findings.extend(message.map(|message| finding(Code::ShadowsInTree, &file.path, message)));
     }
@@ -181,13 +182,8 @@ fn read_module<'a>(input: &ProofInput<'a>, path: &'a str) -> Result<Module<'a>, 
 
 /// The first readable module of the kernel itself.
 fn reference<'a>(input: &ProofInput<'a>) -> Option<(&'a str, ModuleInfo)> {
-    let ours = |path: &&String| input.modules.len() < input.in_tree.len() || !input.modules.contains(path);
-    input
-        .in_tree
-        .iter()
-        .filter(ours)
-        .take(REFERENCES)
-        .find_map(|path| Some((path.as_str(), read_in_tree(input, path)?)))
+    let tried = input.in_tree.iter().take(REFERENCES);
+    tried.map(String::as_str).find_map(|path| Some((path, read_in_tree(input, path)?)))
 }
 
 /// A module of the kernel itself; one that cannot be read proves nothing, and is not under proof.

@@ -60,7 +60,8 @@ fn has_firmware(name: &str, present: &BTreeSet<String>) -> bool {
         return true;
     }
     // Some drivers name a family of files by a pattern.
-    let pattern = name.contains('*').then(|| GlobBuilder::new(&format!("{name}{{,.xz,.zst}}")).build().ok()).flatten();
+    let pattern = format!("{name}{{,.xz,.zst}}");
+    let pattern = name.contains('*').then(|| GlobBuilder::new(&pattern).empty_alternates(true).build().ok()).flatten();
     let matcher = pattern.map(|pattern| pattern.compile_matcher());
     matcher.is_some_and(|matcher| present.iter().any(|file| matcher.is_match(file)))
 }
