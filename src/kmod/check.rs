@@ -2,7 +2,7 @@
 //!
 //! Exit codes of depmod, modprobe and dkms are no evidence; the files are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Code, Finding};
 use super::inspect::{InspectError, ModuleInfo, Vermagic};
@@ -26,7 +26,7 @@ impl BuiltModule {
 }
 
 /// The kernel takes `-` and `_` in module names for the same.
-fn normalized(name: &str) -> String {
+pub(super) fn normalized(name: &str) -> String {
     name.replace('-', "_")
 }
 
@@ -59,11 +59,11 @@ pub fn check_modules(
     findings
 }
 
-fn finding(code: Code, subject: &str, message: impl Into<String>) -> Finding {
+pub(super) fn finding(code: Code, subject: &str, message: impl Into<String>) -> Finding {
     Finding { code, subject: subject.to_owned(), message: message.into() }
 }
 
-fn check_names(expected: &[String], modules: &[BuiltModule]) -> Vec<Finding> {
+pub(super) fn check_names(expected: &[String], modules: &[BuiltModule]) -> Vec<Finding> {
     let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for module in modules {
         found.entry(module.name()).or_default().push(&module.path);
@@ -74,8 +74,9 @@ fn check_names(expected: &[String], modules: &[BuiltModule]) -> Vec<Finding> {
             findings.push(finding(Code::ModuleMissing, name, "expected, but not in the image"));
         }
     }
+    let expected: BTreeSet<String> = expected.iter().map(|name| normalized(name)).collect();
     for (name, paths) in &found {
-        if !expected.iter().any(|expected| normalized(expected) == *name) {
+        if !expected.contains(name) {
             findings.extend(paths.iter().map(|path| finding(Code::ModuleUnexpected, path, "not an expected module")));
         }
         if let [_, again @ ..] = &paths[..] {
@@ -86,13 +87,13 @@ fn check_names(expected: &[String], modules: &[BuiltModule]) -> Vec<Finding> {
     findings
 }
 
-fn check_place(kver: &KernelRelease, module: &BuiltModule) -> Option<Finding> {
+pub(super) fn check_place(kver: &KernelRelease, module: &BuiltModule) -> Option<Finding> {
     let folder = format!("/usr/lib/modules/{kver}/");
     let misplaced = !module.path.starts_with(&folder);
     misplaced.then(|| finding(Code::ModuleMisplaced, &module.path, format!("not below {folder}")))
 }
 
-fn check_vermagic(
+pub(super) fn check_vermagic(
     kver: &KernelRelease,
     reference: Option<&Vermagic>,
     module: &BuiltModule,

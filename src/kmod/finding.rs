@@ -1,5 +1,7 @@
 //! What checks of an image find: stable codes, a sentence, a fix.
 
+mod page;
+
 use std::fmt;
 
 /// What kind of problem; the text of a code never changes its meaning.
@@ -20,6 +22,42 @@ pub enum Code {
     ModuleTwice,
     /// KMOD007
     ModuleForOtherOptions,
+    /// KMOD008
+    SymbolMissing,
+    /// KMOD009
+    SymbolVersion,
+    /// KMOD010
+    VersionsAbsent,
+    /// KMOD011
+    VersionsOff,
+    /// KMOD012
+    LayoutSize,
+    /// KMOD013
+    GplSymbol,
+    /// KMOD014
+    NamespaceNotImported,
+    /// KMOD015
+    DependencyMissing,
+    /// KMOD016
+    Unsigned,
+    /// KMOD017
+    UnknownSigner,
+    /// KMOD018
+    SignatureDamaged,
+    /// KMOD019
+    CompressionRefused,
+    /// KMOD020
+    FirmwareMissing,
+    /// KMOD021
+    ShadowsInTree,
+    /// KMOD022
+    SymbolUnproven,
+    /// KMOD023
+    SymversOfOtherKernel,
+    /// KMOD024
+    NothingToCompare,
+    /// KMOD025
+    SignatureUnverifiable,
     /// LEFT001
     BuildPackage,
     /// LEFT002
@@ -44,6 +82,24 @@ impl Code {
         Self::ModuleMisplaced,
         Self::ModuleTwice,
         Self::ModuleForOtherOptions,
+        Self::SymbolMissing,
+        Self::SymbolVersion,
+        Self::VersionsAbsent,
+        Self::VersionsOff,
+        Self::LayoutSize,
+        Self::GplSymbol,
+        Self::NamespaceNotImported,
+        Self::DependencyMissing,
+        Self::Unsigned,
+        Self::UnknownSigner,
+        Self::SignatureDamaged,
+        Self::CompressionRefused,
+        Self::FirmwareMissing,
+        Self::ShadowsInTree,
+        Self::SymbolUnproven,
+        Self::SymversOfOtherKernel,
+        Self::NothingToCompare,
+        Self::SignatureUnverifiable,
         Self::BuildPackage,
         Self::BuildProgram,
         Self::KernelHeaders,
@@ -62,6 +118,24 @@ impl Code {
             Self::ModuleMisplaced => "KMOD005",
             Self::ModuleTwice => "KMOD006",
             Self::ModuleForOtherOptions => "KMOD007",
+            Self::SymbolMissing => "KMOD008",
+            Self::SymbolVersion => "KMOD009",
+            Self::VersionsAbsent => "KMOD010",
+            Self::VersionsOff => "KMOD011",
+            Self::LayoutSize => "KMOD012",
+            Self::GplSymbol => "KMOD013",
+            Self::NamespaceNotImported => "KMOD014",
+            Self::DependencyMissing => "KMOD015",
+            Self::Unsigned => "KMOD016",
+            Self::UnknownSigner => "KMOD017",
+            Self::SignatureDamaged => "KMOD018",
+            Self::CompressionRefused => "KMOD019",
+            Self::FirmwareMissing => "KMOD020",
+            Self::ShadowsInTree => "KMOD021",
+            Self::SymbolUnproven => "KMOD022",
+            Self::SymversOfOtherKernel => "KMOD023",
+            Self::NothingToCompare => "KMOD024",
+            Self::SignatureUnverifiable => "KMOD025",
             Self::BuildPackage => "LEFT001",
             Self::BuildProgram => "LEFT002",
             Self::KernelHeaders => "LEFT003",
@@ -83,11 +157,56 @@ impl Code {
             Self::ModuleMisplaced => "let the artifact's `to` begin with `/usr/lib/modules/${kver}/`",
             Self::ModuleTwice => "take it from one place only: which of the two would be loaded is not defined",
             Self::ModuleForOtherOptions => "build it with the headers package of exactly the pinned kernel",
+            Self::SymbolMissing => {
+                "build it against the headers of exactly this kernel, and ship the modules it builds on"
+            }
+            Self::SymbolVersion => "build it again for exactly this kernel; do not reuse modules of a neighbouring one",
+            Self::VersionsAbsent => "build it with the headers package, whose configuration has symbol versions on",
+            Self::VersionsOff => "nothing to do: options, symbols and layout carry the proof on this kernel",
+            Self::LayoutSize => "build it with the configuration of exactly this kernel",
+            Self::GplSymbol => {
+                "take a version of the module that does without the symbol; the licence is its author's to state"
+            }
+            Self::NamespaceNotImported => {
+                "add `MODULE_IMPORT_NS` to the module's source, or take a newer version of it"
+            }
+            Self::DependencyMissing => "add the module it depends on to the set, or the kernel package that has it",
+            Self::Unsigned => "sign it in the builder stage with the key whose certificate the hosts enrol",
+            Self::UnknownSigner => "sign it with the expected key: DKMS makes a throw-away key when it is given none",
+            Self::SignatureDamaged => "sign it last: stripping or recompressing a signed module breaks the signature",
+            Self::CompressionRefused => "compress it as the kernel's own modules are; for xz with `--check=crc32`",
+            Self::FirmwareMissing => "add the firmware package of the same version to the module set",
+            Self::ShadowsInTree => "rename or drop it unless replacing the kernel's own module is what you want",
+            Self::SymbolUnproven => {
+                "give the kernel's `Module.symvers` or `symvers.xz` along, from its headers package"
+            }
+            Self::SymversOfOtherKernel => "take the list of symbols from the headers package of exactly this kernel",
+            Self::NothingToCompare => "verify the whole image, kernel included, and not only a folder of modules",
+            Self::SignatureUnverifiable => "sign with RSA or ECDSA and SHA-256 or better, without signed attributes",
             Self::BuildPackage => "move it to the builder stage, or allow it with a reason",
             Self::BuildProgram | Self::KernelHeaders | Self::ModuleSources | Self::BuildOutput => {
                 "keep it in the builder stage: the final stage takes only what the artifacts name"
             }
             Self::PrivateKey => "treat the key as published: replace it, and pass keys as secrets",
+        }
+    }
+}
+
+/// What a finding means for the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// It must not be published.
+    Failure,
+    /// Worth knowing; nothing is wrong.
+    Note,
+}
+
+impl Code {
+    /// Whether findings of this kind fail an image.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::VersionsOff | Self::ShadowsInTree | Self::SymbolUnproven | Self::NothingToCompare => Severity::Note,
+            _ => Severity::Failure,
         }
     }
 }
@@ -118,6 +237,16 @@ impl fmt::Display for Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_has_a_page() {
+        for code in Code::ALL {
+            assert!(!code.title().is_empty() && code.title().len() < 72, "{code}");
+            assert!(code.paragraph().ends_with('.') && code.paragraph().len() > 80, "{code}");
+            assert_eq!(Code::find(&code.as_str().to_lowercase()), Some(*code));
+        }
+        assert_eq!(Code::find("KMOD999"), None);
+    }
 
     #[test]
     fn codes_are_unique_and_in_order() {

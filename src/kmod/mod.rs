@@ -7,11 +7,16 @@ mod finding;
 mod inspect;
 mod leftovers;
 mod manifest;
+mod prove;
+mod symvers;
 
 pub use check::{BuiltModule, check_modules, is_module_path};
-pub use finding::{Code, Finding};
+pub use finding::{Code, Finding, Severity};
 pub use inspect::{
-    Compression, ElfError, InspectError, ModuleInfo, SignatureTail, Vermagic, XzCheck, decompress, inspect,
+    Certificate, Compression, DigestAlgorithm, ElfError, Export, Import, InspectError, ModuleInfo, ModuleSignature,
+    SignatureError, SignatureTail, SignerId, Vermagic, Versions, XzCheck, decompress, inspect,
 };
 pub use leftovers::{AddedFile, Allowed, AllowedError, leftovers};
 pub use manifest::{Artifact, CopyItem, ManifestError, ManifestProblem, Source, Stage, StageFile, Variables, select};
+pub use prove::{Facts, Proof, ProofInput, SignaturePolicy, SymbolSource, prove};
+pub use symvers::{Exported, Symvers, SymversError};

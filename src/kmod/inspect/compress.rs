@@ -104,7 +104,7 @@ pub fn decompress(file: &[u8]) -> Result<(Compression, Cow<'_, [u8]>), InspectEr
     decompress_up_to(file, MAX_MODULE)
 }
 
-pub(super) fn decompress_up_to(file: &[u8], limit: u64) -> Result<(Compression, Cow<'_, [u8]>), InspectError> {
+pub(in crate::kmod) fn decompress_up_to(file: &[u8], limit: u64) -> Result<(Compression, Cow<'_, [u8]>), InspectError> {
     let compression = Compression::of(file);
     let decoded = match compression {
         Compression::None if file.len() as u64 <= limit => return Ok((compression, Cow::Borrowed(file))),

@@ -5,14 +5,18 @@
 //! is in them, reading them ends in an answer or an error, with bounded memory.
 
 mod compress;
+mod der;
 mod elf;
 mod modinfo;
 mod signature;
+mod symbols;
 
+pub(super) use compress::decompress_up_to;
 pub use compress::{Compression, XzCheck, decompress};
 pub use elf::ElfError;
 pub use modinfo::Vermagic;
-pub use signature::SignatureTail;
+pub use signature::{Certificate, DigestAlgorithm, ModuleSignature, SignatureError, SignatureTail, SignerId};
+pub use symbols::{Export, Import, Versions};
 
 use elf::Elf;
 use modinfo::Modinfo;
@@ -58,6 +62,20 @@ pub struct ModuleInfo {
     pub version: Option<String>,
     /// `srcversion=`: checksum over its sources.
     pub srcversion: Option<String>,
+    /// `alias=`: devices and names it is loaded for.
+    pub aliases: Vec<String>,
+    /// `softdep=`: what is better loaded before or after it.
+    pub softdeps: Vec<String>,
+    /// `import_ns=`: namespaces of symbols it may use.
+    pub namespaces: Vec<String>,
+    /// Symbols it needs.
+    pub imports: Vec<Import>,
+    /// Symbols it offers.
+    pub exports: Vec<Export>,
+    /// Checksums of the symbols it was built against; `None` when built without.
+    pub versions: Option<Versions>,
+    /// Size in bytes of the kernel's `struct module` it was built with.
+    pub layout_size: Option<u64>,
     /// The signature appended to it, not yet verified.
     pub signature: Option<SignatureTail>,
 }
@@ -68,7 +86,12 @@ pub struct ModuleInfo {
 /// When it is damaged, too large, or no module.
 pub fn inspect(file: &[u8]) -> Result<ModuleInfo, InspectError> {
     let (compression, module) = decompress(file)?;
-    let (object, signature) = signature::split(&module)?;
+    inspect_decompressed(compression, &module)
+}
+
+/// Reads a module that was compressed like this.
+pub(super) fn inspect_decompressed(compression: Compression, module: &[u8]) -> Result<ModuleInfo, InspectError> {
+    let (object, signature) = signature::split(module)?;
     let elf = Elf::parse(object)?;
     let section = elf.section(".modinfo").ok_or(InspectError::NoModinfo)?;
     let info = Modinfo::parse(section.data);
@@ -81,6 +104,13 @@ pub fn inspect(file: &[u8]) -> Result<ModuleInfo, InspectError> {
         firmware: info.all("firmware"),
         version: info.first("version"),
         srcversion: info.first("srcversion"),
+        aliases: info.all("alias"),
+        softdeps: info.all("softdep"),
+        namespaces: info.all("import_ns"),
+        imports: symbols::imports(&elf)?,
+        exports: symbols::exports(&elf)?,
+        versions: symbols::versions(&elf)?,
+        layout_size: elf.section(".gnu.linkonce.this_module").map(|section| section.size),
         signature,
     })
 }

@@ -53,6 +53,13 @@ fn reads_what_a_module_says_about_itself() {
             firmware: vec!["nvidia/550.163.01/gsp_ga10x.bin".into(), "nvidia/550.163.01/gsp_tu10x.bin".into()],
             version: Some("2.3.9-1".into()),
             srcversion: Some("C0FFEE".into()),
+            aliases: vec![],
+            softdeps: vec![],
+            namespaces: vec![],
+            imports: vec![],
+            exports: vec![],
+            versions: None,
+            layout_size: None,
             signature: None,
         }
     );
@@ -86,7 +93,12 @@ fn the_signature_is_seen_and_taken_off() {
     let module = rich();
     let length = module.len() as u64;
     let info = inspect(&fake::signed(module.clone(), 700)).unwrap();
-    let tail = SignatureTail { signed_bytes: length, signature_bytes: 700, id_type: 2 };
+    let tail = SignatureTail {
+        signed_bytes: length,
+        signature_bytes: 700,
+        id_type: 2,
+        content: Err(SignatureError::Malformed),
+    };
     assert_eq!(info.signature, Some(tail));
 
     let mut lying = fake::signed(module, 700);
