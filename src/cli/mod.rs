@@ -31,7 +31,7 @@ use args::{BuildArgs, Cli, Command, Global};
 use error::CliError;
 
 use crate::build::{Project, Session, Settings, Store};
-use crate::sys::{Interrupt, env};
+use crate::sys::{Interrupt, env, umask};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -91,6 +91,8 @@ impl Context {
 
     /// Opens the store and begins a run.
     fn session(&self, args: Option<&BuildArgs>) -> Result<Session, CliError> {
+        // Folders on their way into an image are made by many programs, and `/usr` is one of them.
+        umask::set_common();
         let store = Store::open(&self.store_path())?;
         let settings = args.map_or_else(Settings::default, |args| Settings {
             locked: args.locked,

@@ -15,6 +15,7 @@ mod lock;
 pub mod mounts;
 pub mod orphans;
 mod progress;
+pub mod umask;
 
 pub use cmd::{Cmd, CmdError, ExitKind, Runner};
 pub use interrupt::{Interrupt, Interrupted};

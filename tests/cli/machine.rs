@@ -80,6 +80,16 @@ fn a_build_stops_before_anything_runs_when_buildah_is_missing_or_too_old() {
     }
 }
 
+/// Programs make the folders and files of images: with the user's mask these would be the user's as well.
+#[test]
+fn programs_are_run_with_the_mask_of_images() {
+    let project = Project::example("debian-edge").with_fakes(&[("buildah", "umask > \"$HOME/mask\"")]);
+    let program = env!("CARGO_BIN_EXE_imgbuild");
+    let output = project.command_of("/bin/sh", &["-c", "umask 077 && exec \"$0\" doctor", program]).output().unwrap();
+    assert!(Finished::of(&output).code(4).stdout.contains("missing  apt "));
+    assert_eq!(fs::read_to_string(project.place("home/mask")).unwrap(), "0022\n");
+}
+
 #[test]
 fn an_unreachable_archive_is_named_and_the_lock_stays() {
     if !Path::new("/usr/bin/apt-get").exists() {
