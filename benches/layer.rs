@@ -84,11 +84,15 @@ struct Store {
     uncompressed: u64,
 }
 
-fn store(files: &[(LayerEntry, PathBuf)], compression: Compression) -> Store {
+fn empty() -> (tempfile::TempDir, Layout) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     let dir = cap_std::fs_utf8::Dir::open_ambient_dir(path, cap_std::ambient_authority()).unwrap();
-    let layout = Layout::create_or_open(dir).unwrap();
+    (folder, Layout::create_or_open(dir).unwrap())
+}
+
+fn store(files: &[(LayerEntry, PathBuf)], compression: Compression) -> Store {
+    let (folder, layout) = empty();
     let (layer, blob) = write(files, layout.create_blob().unwrap(), compression);
     blob.complete_verified_as(&layer.descriptor).unwrap();
     let platform = serde_json::from_str(r#"{"os": "linux", "architecture": "amd64"}"#).unwrap();
@@ -216,6 +220,52 @@ fn layer_write(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Images of one small layer each, as a build of many hosts writes them.
+fn small_images(layout: &Layout, count: u32) {
+    let platform: oci_spec::image::Platform =
+        serde_json::from_str(r#"{"os": "linux", "architecture": "amd64"}"#).unwrap();
+    let image = |number: u32| {
+        let content = format!("host-{number}\n");
+        let blob = layout.create_blob().unwrap();
+        let mut writer = LayerWriter::new(blob, Compression::Gzip(6), SourceDateEpoch::from_secs(1)).unwrap();
+        let name = entry(b"etc/hostname".to_vec(), EntryKind::File { size: content.len() as u64 }, 0o644);
+        writer.append(&name, &mut content.as_bytes()).unwrap();
+        let (layer, blob) = writer.finish().unwrap();
+        blob.complete_verified_as(&layer.descriptor).unwrap();
+        let builder = ImageBuilder::scratch(platform.clone(), SourceDateEpoch::from_secs(1)).layer(&layer, "bench");
+        (format!("tier3/host-{number}"), builder.write(layout).unwrap())
+    };
+    let images: Vec<_> = (0..count).map(image).collect();
+    layout.tag_all(images.iter().map(|(name, descriptor)| (name.as_str(), descriptor.clone()))).unwrap();
+}
+
+fn many_images(criterion: &mut Criterion) {
+    const COUNT: u32 = 200;
+    let mut group = criterion.benchmark_group(format!("write {COUNT} images"));
+    group.sample_size(10).throughput(Throughput::Elements(COUNT.into()));
+    group.bench_function("one by one", |bencher| {
+        bencher.iter_batched(
+            empty,
+            |(folder, layout)| {
+                small_images(&layout, COUNT);
+                folder
+            },
+            criterion::BatchSize::PerIteration,
+        );
+    });
+    group.bench_function("in a batch", |bencher| {
+        bencher.iter_batched(
+            empty,
+            |(folder, layout)| {
+                small_images(&layout.batch().unwrap(), COUNT);
+                folder
+            },
+            criterion::BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
 /// Sizes that fit.
 fn small(size: u64) -> f64 {
     f64::from(u32::try_from(size).expect("less than 4 GiB"))
@@ -226,5 +276,6 @@ fn main() {
     layer_read(&mut criterion);
     tree_merge(&mut criterion);
     layer_write(&mut criterion);
+    many_images(&mut criterion);
     criterion.final_summary();
 }

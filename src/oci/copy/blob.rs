@@ -80,7 +80,7 @@ impl<'a> Tee<'a> {
             }
             source => {
                 let media_type = self.blob.media_type().to_string();
-                CopyError::Inflate { digest: self.digest(), media_type, source }
+                CopyError::Inflate { digest: self.digest(), media_type, source: source.into() }
             }
         })
     }

@@ -36,7 +36,7 @@ pub enum CopyError {
     ManifestSize { digest: Box<Digest>, expected: u64, found: u64 },
     /// The manifest cannot be understood.
     #[error("manifest {digest}")]
-    Manifest { digest: Box<Digest>, source: DocumentError },
+    Manifest { digest: Box<Digest>, source: Box<DocumentError> },
     /// The index leads to another index.
     #[error("index {digest} leads to another index")]
     NestedIndex { digest: Box<Digest> },
@@ -60,10 +60,10 @@ pub enum CopyError {
     ConfigSize { digest: Box<Digest>, size: ByteSize, limit: ByteSize },
     /// A configuration that does not parse.
     #[error("configuration {digest}")]
-    Config { digest: Box<Digest>, source: DocumentError },
+    Config { digest: Box<Digest>, source: Box<DocumentError> },
     /// Manifest and configuration disagree on the layers.
     #[error("configuration {digest}")]
-    Layers { digest: Box<Digest>, source: PairError },
+    Layers { digest: Box<Digest>, source: Box<PairError> },
     /// A layer of a kind that cannot be read.
     #[error("layer {digest} has the unknown media type `{media_type}`")]
     LayerMediaType { digest: Box<Digest>, media_type: String },
@@ -75,7 +75,7 @@ pub enum CopyError {
     BlobSize { digest: Box<Digest>, expected: u64, found: u64 },
     /// A layer that does not decompress.
     #[error("decompressing layer {digest} of media type `{media_type}`")]
-    Inflate { digest: Box<Digest>, media_type: String, source: LayerError },
+    Inflate { digest: Box<Digest>, media_type: String, source: Box<LayerError> },
     /// A layer that decompresses to more than is allowed.
     #[error("layer {digest} decompresses to more than {limit}")]
     InflatedSize { digest: Box<Digest>, limit: ByteSize },

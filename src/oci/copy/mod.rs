@@ -250,7 +250,7 @@ impl<'a> Copier<'a> {
         let config = resolved.manifest.config();
         let (configuration, config_fetched) = transfer.config(&resolved)?;
         let layers = pair_layers(&resolved.manifest, &configuration)
-            .map_err(|source| CopyError::Layers { digest: config.digest().clone().into(), source })?;
+            .map_err(|source| CopyError::Layers { digest: config.digest().clone().into(), source: source.into() })?;
         let layers = transfer.layers(layers)?;
         sink.put_manifest(&resolved.descriptor, &resolved.bytes)
             .map_err(|error| sink_error(format!("manifest {}", resolved.descriptor.digest()), error))?;
@@ -306,7 +306,7 @@ fn fetch_manifest<S: ImageSource>(
 
 fn parse(raw: &RawManifest) -> Result<Document, CopyError> {
     document::parse_document(&raw.bytes, &raw.media_type)
-        .map_err(|source| CopyError::Manifest { digest: raw.digest.clone().into(), source })
+        .map_err(|source| CopyError::Manifest { digest: raw.digest.clone().into(), source: source.into() })
 }
 
 fn check_is_image(digest: &Digest, manifest: &ImageManifest) -> Result<(), CopyError> {

@@ -38,7 +38,8 @@ impl<S: ImageSource + Sync, K: BlobSink> Transfer<'_, S, K> {
             return Err(CopyError::ConfigSize { digest: digest(), size: ByteSize(blob.size()), limit });
         }
         let (bytes, fetched) = self.pass(blob, "configuration", |tee| tee.read_whole())?;
-        let parsed = parse_config(&bytes).map_err(|source| CopyError::Config { digest: digest(), source })?;
+        let parsed =
+            parse_config(&bytes).map_err(|source| CopyError::Config { digest: digest(), source: source.into() })?;
         let found = platform::of_config(&parsed);
         if !platform::serves(&found, &self.copier.platform) {
             return Err(CopyError::Platform {

@@ -166,6 +166,10 @@ impl<R: Read> TarReader<R> {
     fn skip_content(&mut self) -> Result<(), LayerError> {
         let mut left = self.remaining + self.padding;
         (self.remaining, self.padding) = (0, 0);
+        if left == 0 {
+            // Most entries of a tree have no content, and the buffer is not for nothing.
+            return Ok(());
+        }
         let mut buffer = [0; 32 << 10];
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());

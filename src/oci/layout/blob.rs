@@ -12,12 +12,22 @@ use super::error::LayoutError;
 
 const BUFFER: usize = 128 << 10;
 
+/// When a landed blob is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// Before it has its name.
+    OnLanding,
+    /// When somebody syncs the folder it is in and moves it on.
+    WithTheBatch,
+}
+
 /// Hashes what is written and lands under its digest only when completed.
 ///
 /// Until then the data is in a file without a name, in the same file system;
 /// dropping the writer, or the process, leaves nothing behind.
 pub struct BlobWriter<'a> {
     dir: &'a Dir,
+    durability: Durability,
     out: HashingWriter<io::BufWriter<TempFile<'a>>>,
 }
 
@@ -28,9 +38,9 @@ impl std::fmt::Debug for BlobWriter<'_> {
 }
 
 impl<'a> BlobWriter<'a> {
-    pub(super) fn new(blobs: &'a Dir) -> Result<Self, LayoutError> {
+    pub(super) fn new(blobs: &'a Dir, durability: Durability) -> Result<Self, LayoutError> {
         let temp = TempFile::new(blobs.as_cap_std()).map_err(LayoutError::WriteBlob)?;
-        Ok(Self { dir: blobs, out: HashingWriter::new(io::BufWriter::with_capacity(BUFFER, temp)) })
+        Ok(Self { dir: blobs, durability, out: HashingWriter::new(io::BufWriter::with_capacity(BUFFER, temp)) })
     }
 
     /// Bytes written so far.
@@ -44,7 +54,7 @@ impl<'a> BlobWriter<'a> {
     /// When writing fails; nothing has landed then.
     pub fn complete(self) -> Result<(Digest, u64), LayoutError> {
         let (out, digest, size) = self.out.finish();
-        land(self.dir, out, &digest).map_err(LayoutError::WriteBlob)?;
+        land(self.dir, self.durability, out, &digest).map_err(LayoutError::WriteBlob)?;
         Ok((digest, size))
     }
 
@@ -62,16 +72,19 @@ impl<'a> BlobWriter<'a> {
         if found != expected {
             return Err(VerifyError::Digest { expected, found }.into());
         }
-        land(self.dir, out, &found).map_err(LayoutError::WriteBlob)
+        land(self.dir, self.durability, out, &found).map_err(LayoutError::WriteBlob)
     }
 }
 
-/// Flushes, syncs, renames and syncs the folder.
-fn land(dir: &Dir, out: io::BufWriter<TempFile<'_>>, digest: &Digest) -> io::Result<()> {
+/// Flushes, syncs, renames and syncs the folder; in a batch without the syncing.
+fn land(dir: &Dir, durability: Durability, out: io::BufWriter<TempFile<'_>>, digest: &Digest) -> io::Result<()> {
     let mut temp = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     let file = temp.as_file_mut();
     // Readable by every tool that shares the store, whatever the umask.
     file.set_permissions(cap_std::fs::Permissions::from_mode(0o644))?;
+    if durability == Durability::WithTheBatch {
+        return temp.replace(digest.digest());
+    }
     file.sync_all()?;
     temp.replace(digest.digest())?;
     super::index::sync_dir(dir)

@@ -8,6 +8,7 @@
 //! Between processes the caller locks (see `sys::FileLock`); within the layout
 //! every file appears complete or not at all.
 
+mod batch;
 mod blob;
 mod error;
 mod gc;
@@ -21,7 +22,9 @@ use cap_std::fs_utf8::Dir;
 use oci_spec::image::{Descriptor, Digest, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::Serialize;
 
+use batch::Staging;
 pub use blob::BlobWriter;
+use blob::Durability;
 pub use error::LayoutError;
 pub use gc::{Garbage, SweepMode};
 pub(super) use index::read_document;
@@ -42,6 +45,8 @@ const BLOBS: &str = "blobs/sha256";
 pub struct Layout {
     dir: Dir,
     blobs: Dir,
+    /// Where blobs wait in a batch.
+    staging: Option<Staging>,
 }
 
 impl Layout {
@@ -54,7 +59,7 @@ impl Layout {
         marker::check_marker(&marker)?;
         let blobs =
             dir.open_dir(BLOBS).map_err(|source| LayoutError::Io { what: "opening", name: BLOBS.into(), source })?;
-        Ok(Self { dir, blobs })
+        Ok(Self { dir, blobs, staging: None })
     }
 
     /// Opens a layout, or makes an empty one in an empty folder.
@@ -85,6 +90,22 @@ impl Layout {
             index::write(dir, &index::empty())?;
         }
         index::replace(dir, MARKER, marker::CONTENT)
+    }
+
+    /// The same layout for writing many blobs, which are synced once instead of one by one.
+    ///
+    /// What is written through the result can be read through it at once, from any thread; others see it when the
+    /// result next changes the index ([`Layout::tag_all`], [`Layout::list`]), which makes all of it durable
+    /// first. What nothing in the index was asked to follow is gone when the result is dropped.
+    ///
+    /// # Errors
+    /// When no folder can be made for it.
+    pub fn batch(&self) -> Result<Self, LayoutError> {
+        let clone = |dir: &Dir| {
+            dir.try_clone().map_err(|source| LayoutError::Io { what: "opening", name: ".".to_owned(), source })
+        };
+        let staging = Some(Staging::new(&self.dir)?);
+        Ok(Self { dir: clone(&self.dir)?, blobs: clone(&self.blobs)?, staging })
     }
 
     /// The folder of the layout.
@@ -169,7 +190,11 @@ impl Layout {
         Ok(true)
     }
 
+    /// The one place that changes the index: nothing is listed before it is durable.
     fn edit_index(&self, edit: impl FnOnce(&mut Vec<Descriptor>)) -> Result<(), LayoutError> {
+        if let Some(staging) = &self.staging {
+            staging.land(&self.blobs).map_err(LayoutError::WriteBlob)?;
+        }
         let mut index = self.index()?;
         let mut manifests = index.manifests().clone();
         edit(&mut manifests);
@@ -188,7 +213,9 @@ impl Layout {
     /// When the digest is not SHA-256 or the folder cannot be read.
     pub fn has_blob(&self, digest: &Digest) -> Result<bool, LayoutError> {
         let name = sha256_hex(digest)?;
-        self.blobs.try_exists(name).map_err(|source| LayoutError::Blob { digest: digest.clone(), source })
+        let mut places = self.staging.iter().map(|staging| &staging.dir).chain([&self.blobs]);
+        let here = places.try_fold(false, |found, dir| Ok(found || dir.try_exists(name)?));
+        here.map_err(|source| LayoutError::Blob { digest: digest.clone(), source })
     }
 
     /// The file of a blob, whose size has been compared and whose digest has not.
@@ -207,10 +234,14 @@ impl Layout {
     /// The file of a blob of which only the digest is known; nothing has been compared.
     pub(super) fn blob_reader(&self, digest: &Digest) -> Result<std::fs::File, LayoutError> {
         let name = sha256_hex(digest)?;
-        index::open_regular(&self.blobs, name).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => LayoutError::MissingBlob { digest: digest.clone() },
-            _ => LayoutError::Blob { digest: digest.clone(), source },
-        })
+        // In this order, because a blob moves in this direction.
+        for dir in self.staging.iter().map(|staging| &staging.dir).chain([&self.blobs]) {
+            match index::open_regular(dir, name) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                result => return result.map_err(|source| LayoutError::Blob { digest: digest.clone(), source }),
+            }
+        }
+        Err(LayoutError::MissingBlob { digest: digest.clone() })
     }
 
     /// Opens a blob; reading it to its end verifies digest and size.
@@ -266,7 +297,10 @@ impl Layout {
     /// # Errors
     /// When no file can be made.
     pub fn create_blob(&self) -> Result<BlobWriter<'_>, LayoutError> {
-        BlobWriter::new(&self.blobs)
+        match &self.staging {
+            Some(staging) => BlobWriter::new(&staging.dir, Durability::WithTheBatch),
+            None => BlobWriter::new(&self.blobs, Durability::OnLanding),
+        }
     }
 
     /// Stores `bytes` as a blob.

@@ -289,3 +289,72 @@ fn nothing_is_swept_while_anything_is_malformed() {
     assert!(fixture.layout.sweep(&BTreeSet::new(), SweepMode::Delete).is_err());
     assert_eq!(fixture.files(), before);
 }
+
+#[test]
+fn a_batch_shows_its_blobs_when_it_names_something() {
+    let fixture = fixture();
+    let before = fixture.files();
+    let batch = Fixture { layout: fixture.layout.batch().unwrap(), folder: fixture.folder };
+    let (a, b) = (batch.image("a"), batch.image("b"));
+    assert!(batch.layout.has_blob(a.digest()).unwrap());
+    batch.layout.read_manifest(&a).unwrap();
+    assert!(!fixture.layout.has_blob(a.digest()).unwrap(), "not under its final name before it is durable");
+    assert!(matches!(fixture.layout.tag("a", a.clone()), Err(LayoutError::MissingBlob { .. })));
+
+    batch.layout.tag_all([("a", a.clone())]).unwrap();
+    for image in [&a, &b] {
+        let manifest = fixture.layout.read_manifest(image).unwrap();
+        fixture.layout.read_document(manifest.config()).unwrap();
+        fixture.layout.open_blob(&manifest.layers()[0]).unwrap();
+    }
+    assert_eq!(fixture.layout.resolve("a").unwrap().unwrap().digest(), a.digest());
+    let c = batch.image("c");
+    batch.layout.read_manifest(&a).unwrap();
+    drop(batch.layout);
+    assert!(!fixture.layout.has_blob(c.digest()).unwrap(), "nothing asked for it");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &batch.folder.path().join(BLOBS).join(a.digest().digest()).metadata().unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o644);
+    let files: Vec<_> = std::fs::read_dir(batch.folder.path()).unwrap().collect();
+    assert_eq!(files.len(), before.len(), "no folder stays behind");
+}
+
+#[test]
+fn a_batch_is_written_from_several_threads_and_beside_another() {
+    let fixture = fixture();
+    let (one, two) = (fixture.layout.batch().unwrap(), fixture.layout.batch().unwrap());
+    let write = |layout: &Layout, what: u8| layout.write_blob(&[what], MediaType::ImageManifest).unwrap();
+    let entries: Vec<_> = std::thread::scope(|scope| {
+        let work = |layout, first: u8| move || (first..first + 50).map(|n| write(layout, n)).collect::<Vec<_>>();
+        [(&one, 0), (&one, 25), (&two, 50), (&two, 100)]
+            .map(|(layout, first)| scope.spawn(work(layout, first)))
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    one.list(entries[0].clone()).unwrap();
+    two.list(entries[199].clone()).unwrap();
+    for entry in &entries {
+        fixture.layout.open_blob(entry).unwrap().read_to_end(&mut Vec::new()).unwrap();
+    }
+    assert_eq!(fixture.layout.index().unwrap().manifests().len(), 2);
+}
+
+#[test]
+fn a_batch_removes_what_a_killed_one_has_left() {
+    let fixture = fixture();
+    let folder = |name: &str| fixture.folder.path().join(name);
+    for name in [".batch-0", ".batch-7"] {
+        std::fs::create_dir(folder(name)).unwrap();
+        std::fs::write(folder(name).join("half"), "x").unwrap();
+    }
+    let live = fixture.layout.batch().unwrap();
+    live.write_blob(b"x", MediaType::ImageLayer).unwrap();
+    let other = fixture.layout.batch().unwrap();
+    assert!(folder(".batch-0").exists() && folder(".batch-1").exists() && !folder(".batch-7").exists());
+    assert!(live.has_blob(&sha256(b"x")).unwrap(), "another batch's folder is in use");
+    assert!(!folder(".batch-0").join("half").exists());
+    drop((live, other));
+    assert!(!folder(".batch-0").exists() && !folder(".batch-1").exists());
+}
