@@ -61,13 +61,19 @@ fn build_on(
     let units = read_units(project, names, &tree, &layers)?;
     let accounts = conventions::accounts_of(&tree, &layers)?;
     let view = TreeView { tree: &tree, accounts, units };
-    let job = Job { session, project, layout, base_name, base: &base, view };
+    // One wait for the disk for all hosts together; naming them, below, is what makes them durable.
+    let batch = layout.batch().map_err(|source| BuildError::Layout {
+        image: base_name.to_owned(),
+        what: "writing hosts on",
+        source,
+    })?;
+    let job = Job { session, project, layout: &batch, base_name, base: &base, view };
     // A host with a Containerfile gets its name only when that has been run.
     let has_containerfile = |host: &Finished| project.definition.hosts[&host.host].containerfile.is_some();
     let (with_containerfile, finished): (Vec<_>, Vec<_>) =
         job.build_all(names)?.into_iter().partition(has_containerfile);
     let named: Vec<_> = finished.iter().map(|host| (host.image_name(), host.descriptor.clone())).collect();
-    chain::name_all(session, layout, &named)?;
+    chain::name_all(session, &batch, &named)?;
     let mut built = finished.iter().map(|host| host.built(layout)).collect::<Result<Vec<_>, _>>()?;
     for host in with_containerfile {
         built.push(host.run_containerfile(session, project, layout)?);
