@@ -85,7 +85,14 @@ fn a_kill_at_any_moment_leaves_the_store_valid_and_the_next_run_working() {
             skopeo_reads(&project, name, digest);
         }
     }
-    assert!(killed >= 10, "only {killed} of 20 runs were still running when killed");
+    assert!(killed > 0, "none of 20 runs was still running when killed");
+
+    // Once more where it is sure to be at work: whatever ended before, this one cannot clean up after itself.
+    revise(&project, 98);
+    let mut run = project.start(&["tier3", "--all", "--progress", "none"]);
+    wait_for(|| !project.stored("tmp").is_empty());
+    signal(&run, Signal::KILL);
+    assert_eq!(run.wait().unwrap().signal(), Some(9));
     assert!(!project.stored("tmp").is_empty(), "a killed run cannot clean up");
 
     revise(&project, 99);
