@@ -63,6 +63,11 @@ mod tests {
         let run = format!("orphan-test-{}", std::process::id());
         let mut marked = spawn(&run);
         let mut other = spawn(&format!("{run}-other"));
+        // Right after it was started, a process has no environment yet that anybody could read.
+        let mark = format!("IMGBUILD_RUN={run}").into_bytes();
+        while super::find(&mark).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
         // A zombie keeps no environment, so the marked child counts as gone before it is reaped.
         assert_eq!(super::kill(&run).unwrap(), 1);
         assert!(!marked.wait().unwrap().success());

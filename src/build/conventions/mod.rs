@@ -420,3 +420,6 @@ fn same_but_time(tree: &ImageTree, base: &ImageTree, path: &[u8]) -> bool {
     };
     metadata(tree) == metadata(base)
 }
+
+#[cfg(test)]
+mod tests;
