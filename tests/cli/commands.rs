@@ -148,7 +148,7 @@ fn drift_is_refused_and_named_under_locked() {
     fs::copy(sample, project.file("imgbuild.lock")).unwrap();
     project.run(&["plan", "--locked"]).success();
     let before = project.read("imgbuild.lock");
-    project.replace("tiers/base-zfs/tier.toml", "modules = [", "packages = [\"new\"]\nmodules = [");
+    project.replace("tiers/base-zfs/tier.toml", "packages = [", "packages = [\"new\", ");
     let drift = "the definition of `tier2/base-zfs` changed after it was locked";
     let finished = project.run(&["plan", "--locked"]).failure(5, &[drift]);
     assert!(!finished.stderr.contains("`tier2/base-zfs-nvidia`"), "{}", finished.stderr);
