@@ -93,6 +93,8 @@ impl Context {
     fn session(&self, args: Option<&BuildArgs>) -> Result<Session, CliError> {
         // Folders on their way into an image are made by many programs, and `/usr` is one of them.
         umask::set_common();
+        // First of all: from the moment the store knows of this run, a signal must end it tidily.
+        let interrupt = Interrupt::listen()?;
         let store = Store::open(&self.store_path())?;
         let settings = args.map_or_else(Settings::default, |args| Settings {
             locked: args.locked,
@@ -101,7 +103,7 @@ impl Context {
             setup_root: args.setup_root.clone(),
         });
         let progress = ui::progress(self.global.progress);
-        Ok(Session::new(store, progress, Interrupt::listen()?, settings))
+        Ok(Session::new(store, progress, interrupt, settings))
     }
 
     /// Prints a result: as JSON when asked, else in words.
