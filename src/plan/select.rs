@@ -107,8 +107,7 @@ impl Selection {
     #[must_use]
     pub fn with_bases(mut self, definition: &Definition) -> Self {
         for host in &self.hosts {
-            let base = &definition.hosts[host].base;
-            match base.as_ref().or(definition.project.base.as_ref()) {
+            match definition.base_of(host) {
                 Some(base) if definition.tier2.contains_key(base) => drop(self.tier2.insert(base.clone())),
                 Some(base) => drop(self.tier1.insert(base.clone())),
                 None => {}

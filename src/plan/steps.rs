@@ -122,7 +122,7 @@ fn step(target: Target, from: Option<Target>, action: Action) -> Step {
 
 /// The image a host stands on.
 pub fn base_of(definition: &Definition, host: &HostName) -> Option<Target> {
-    let base = definition.hosts[host].base.as_ref().or(definition.project.base.as_ref())?;
+    let base = definition.base_of(host)?;
     if definition.tier2.contains_key(base) {
         Some(Target::Tier2(base.clone()))
     } else {
