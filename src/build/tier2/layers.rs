@@ -100,11 +100,18 @@ impl LayerSource for OnBase<'_> {
     }
 }
 
+/// The image below, read already.
+pub(super) struct Base<'a> {
+    pub(super) image: &'a Image,
+    pub(super) layers: &'a dyn LayerSource,
+    pub(super) tree: &'a ImageTree,
+}
+
 /// Everything that goes into the layers of one tier-2 image.
 pub(super) struct Writing<'a> {
     pub(super) session: &'a Session,
     pub(super) layout: &'a Layout,
-    pub(super) base: &'a Image,
+    pub(super) base: &'a Base<'a>,
     pub(super) added: &'a Added,
     pub(super) picked: &'a BTreeMap<KmodSetName, Picked>,
     pub(super) image_name: &'a str,
@@ -129,18 +136,16 @@ enum Group {
 impl Writing<'_> {
     /// Writes the layers and returns the image to be, on exactly the base's own.
     pub(super) fn layers(&self) -> Result<ImageBuilder, BuildError> {
-        let base_layers = self.base.layer_source(self.layout, chain::limits());
-        let base_tree = chain::tree_of(&base_layers)?;
-        let layers = OnBase { base: &base_layers, added: &self.added.0 };
-        let (tree, changes) = merged(&base_tree, &layers, self.added, Stage::Modules, self.epoch)?;
+        let layers = OnBase { base: self.base.layers, added: &self.added.0 };
+        let (tree, changes) = merged(self.base.tree, &layers, self.added, Stage::Modules, self.epoch)?;
         let kernel = conventions::only_kernel(self.image_name, &tree)?;
         if kernel != *self.kernel {
             let (image, expected) = (self.image_name.to_owned(), self.kernel.clone());
             return Err(BuildError::KernelMismatch { image, expected, found: kernel });
         }
         self.check_modules_are_in(&tree)?;
-        self.check_leftovers(&tree, &base_tree, &layers, &changes)?;
-        let mut builder = ImageBuilder::on(self.base, self.epoch);
+        self.check_leftovers(&tree, &layers, &changes)?;
+        let mut builder = ImageBuilder::on(self.base.image, self.epoch);
         for (group, changes) in self.split(&changes) {
             if let Some(layer) = chain::write_changes(self.layout, &tree, &changes, &layers, self.epoch)? {
                 builder = builder.layer(&layer, &self.describe(group));
@@ -163,11 +168,10 @@ impl Writing<'_> {
     fn check_leftovers(
         &self,
         tree: &ImageTree,
-        base: &ImageTree,
         layers: &OnBase<'_>,
         changes: &Changes,
     ) -> Result<(), BuildError> {
-        let before = self.installed(base, layers.base, "packages-before")?;
+        let before = self.installed(self.base.tree, self.base.layers, "packages-before")?;
         let after = self.installed(tree, layers, "packages-after")?;
         let heads = heads(tree, layers, changes)?;
         let files = heads.iter().map(|(path, (mode, head))| AddedFile { path, mode: *mode, head });

@@ -4,6 +4,7 @@ pub(super) mod layers;
 mod stage;
 
 use std::collections::BTreeMap;
+use std::{panic, thread};
 
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 use serde::Serialize;
@@ -43,14 +44,21 @@ pub(super) fn build(
         return Ok(Built::of(&image_name, &image, watch.elapsed(), true));
     }
     let job = Job::prepare(session, project, name, &base_name)?;
-    let containers = Containers::open(session)?;
-    let base_id = containers.import(&base_name, &base)?;
-    let mut picked = BTreeMap::new();
-    for set in &tier.modules {
-        picked.insert(set.clone(), job.build_set(&containers, &base_id, set)?);
-    }
-    let added = job.build_image(&containers, &base_id, &base)?;
-    let image = job.write(layout, &base, &added, &picked, &key)?;
+    let base_layers = base.layer_source(layout, chain::limits());
+    // What the base holds is read beside the builder stages, which leave a core free most of the time.
+    let image = thread::scope(|scope| {
+        let base_tree = scope.spawn(|| chain::tree_of(&base_layers));
+        let containers = Containers::open(session)?;
+        let base_id = containers.import(&base_name, &base)?;
+        let mut picked = BTreeMap::new();
+        for set in &tier.modules {
+            picked.insert(set.clone(), job.build_set(&containers, &base_id, set)?);
+        }
+        let added = job.build_image(&containers, &base_id, &base)?;
+        let base_tree = base_tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
+        let base = layers::Base { image: &base, layers: &base_layers, tree: &base_tree };
+        job.write(layout, &base, &added, &picked, &key)
+    })?;
     Ok(Built::of(&image_name, &image, watch.elapsed(), false))
 }
 
@@ -317,7 +325,7 @@ impl<'a> Job<'a> {
     fn write(
         &self,
         layout: &Layout,
-        base: &Image,
+        base: &layers::Base<'_>,
         added: &layers::Added,
         picked: &BTreeMap<KmodSetName, stage::Picked>,
         key: &str,
