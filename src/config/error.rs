@@ -148,6 +148,12 @@ impl Finding {
         self
     }
 
+    /// Another sentence of help.
+    pub(super) fn more_help(mut self, help: &str) -> Self {
+        self.help = Some(self.help.map_or_else(|| help.to_owned(), |first| format!("{first}; {help}")));
+        self
+    }
+
     /// A place whose text must not be quoted, besides the secrets that are recognised where they stand.
     pub(super) fn hide(mut self, span: Range<usize>) -> Self {
         self.hidden = Some(span);
@@ -184,7 +190,7 @@ pub struct Position {
 }
 
 impl Position {
-    fn of(text: &str, offset: usize) -> Self {
+    pub(super) fn of(text: &str, offset: usize) -> Self {
         let before = &text.as_bytes()[..offset.min(text.len())];
         let start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();

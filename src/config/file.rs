@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::de::DeserializeOwned;
 
 use super::document::{Document, Node};
-use super::error::{ConfigError, ConfigErrorKind, ConfigErrors, Finding};
+use super::error::{ConfigError, ConfigErrorKind, ConfigErrors, Finding, Position};
 use super::folder::Folders;
 use super::names::{NameRef, RefKind};
 use super::rules;
@@ -38,6 +38,13 @@ impl<T> Loaded<T> {
             errors.extend(ConfigErrors::of_file(&self.path, self.text.as_deref(), self.findings));
         }
         self.value
+    }
+
+    /// The lines that name `name` as `kind`, each with the file's own name in front.
+    pub(super) fn places_of(&self, kind: RefKind, name: &str) -> impl Iterator<Item = String> {
+        let text = self.text.as_deref().unwrap_or_default();
+        let named = self.refs_of(kind).filter(move |named| named.name == name);
+        named.map(move |named| format!("{}:{}", self.path, Position::of(text, named.span.start).line))
     }
 
     /// Place of the name this file uses as `kind`, in the file's order.

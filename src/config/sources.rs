@@ -12,6 +12,9 @@ use super::names::{NameRef, RefKind};
 use super::rules::{is_public_key, secret_in};
 use super::secrets::{self, Secret};
 
+/// So many of the places that name one file are listed; a thousand hosts may.
+const SHOWN_PLACES: usize = 3;
+
 /// What one file turned out to be.
 #[derive(Debug)]
 enum Verdict {
@@ -45,11 +48,24 @@ pub(super) fn check(files: &mut Files, dir: &Dir) {
     };
     files.hosts.values_mut().for_each(|host| host.findings.extend(answer(&host.refs)));
     files.tiers.values_mut().for_each(|tier| tier.findings.extend(answer(&tier.refs)));
-    for ((path, _), verdict) in verdicts {
+    for ((path, kind), verdict) in verdicts {
         if let Verdict::Wrong(findings, text) = verdict {
+            let places = places(files, &path, kind);
+            let findings = findings.into_iter().map(|finding| finding.more_help(&places)).collect();
             files.others.extend(ConfigErrors::of_file(&path, Some(&text), findings));
         }
     }
+}
+
+/// The lines that make a file part of an image, for the message about the file.
+fn places(files: &Files, path: &str, kind: RefKind) -> String {
+    let hosts = files.hosts.values().flat_map(|host| host.places_of(kind, path));
+    let tiers = files.tiers.values().flat_map(|tier| tier.places_of(kind, path));
+    let mut places: Vec<_> = hosts.chain(tiers).collect();
+    let more = places.len().saturating_sub(SHOWN_PLACES);
+    places.truncate(SHOWN_PLACES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("it is named by {}{more}", places.join(", "))
 }
 
 fn judge(bytes: io::Result<Vec<u8>>, kind: RefKind) -> Verdict {
