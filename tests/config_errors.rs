@@ -266,6 +266,11 @@ fn kmod_cases() -> Vec<Case> {
             "[[artifact]]\nkind = \"bin\"\nfrom = \"/usr/bin/hello\"\nto = \"/opt/hello/\"\n",
         ),
         kmod_case(
+            "destination_of_the_administrator",
+            &["config::bad-value"],
+            "[[artifact]]\nkind = \"bin\"\nfrom = \"/usr/bin/hello\"\nto = \"/usr/local/bin/\"\n",
+        ),
+        kmod_case(
             "min_above_max",
             &["config::min-above-max"],
             "[[artifact]]\nkind = \"bin\"\nfrom = \"/usr/bin/hello\"\nto = \"/usr/bin/\"\nmin = 3\nmax = 2\n",

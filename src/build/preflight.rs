@@ -25,7 +25,9 @@ const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// What a build will use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
+    space: bool,
     bootstrap: bool,
+    setup_root: bool,
     containers: bool,
     apt: bool,
     dnf: bool,
@@ -34,12 +36,19 @@ pub struct Needs {
 impl Needs {
     /// Everything imgbuild can use.
     pub const fn everything() -> Self {
-        Self { bootstrap: true, containers: true, apt: true, dnf: true }
+        Self { space: true, bootstrap: true, setup_root: true, containers: true, apt: true, dnf: true }
     }
 
     /// What a whole definition needs.
     pub fn of(definition: &Definition) -> Self {
         Self::of_selection(definition, &Selection::all(definition))
+    }
+
+    /// What resolving a whole definition needs: package managers, and the program whose digest is locked.
+    ///
+    /// How much room the packages take is not known before; running out of it is explained when it happens.
+    pub fn to_lock(definition: &Definition) -> Self {
+        Self { space: false, bootstrap: false, containers: false, ..Self::of(definition) }
     }
 
     /// What building exactly the selected images needs.
@@ -50,7 +59,9 @@ impl Needs {
         let bootstrap = tier1.iter().any(|tier| tier.bootstrap.is_some());
         let container_hosts = selection.hosts.iter().any(|name| definition.hosts[name].containerfile.is_some());
         Self {
+            space: true,
             bootstrap,
+            setup_root: bootstrap,
             containers: !selection.tier2.is_empty() || container_hosts,
             apt: bootstrap || families.contains(&Family::Apt),
             dnf: families.contains(&Family::Dnf),
@@ -144,7 +155,10 @@ pub(super) fn require(session: &Session, needs: &Needs) -> Result<(), MissingErr
 /// Looks at everything the build will use.
 pub fn examine(session: &Session, needs: &Needs) -> Report {
     let wanted = if needs.bootstrap || needs.containers { WANTED_SPACE } else { WANTED_FOR_HOSTS };
-    let mut checks = vec![space(session, wanted)];
+    let mut checks = Vec::new();
+    if needs.space {
+        checks.push(space(session, wanted));
+    }
     if needs.bootstrap || needs.containers {
         checks.push(privilege());
         checks.push(namespaces(session));
@@ -190,6 +204,8 @@ pub fn examine(session: &Session, needs: &Needs) -> Report {
             tool::mmdebstrap::MINIMUM,
             tool::mmdebstrap::MINIMUM_REASON,
         ));
+    }
+    if needs.setup_root {
         checks.push(setup_root_program(session));
     }
     if needs.containers {

@@ -18,7 +18,8 @@ use cap_std::fs_utf8::{Dir, MetadataExt as _};
 use super::audit::Audit;
 use super::error::{BuildError, io};
 use crate::model::ByteSize;
-use crate::sys::{FileLock, LockKind, clock, dirs, mounts, orphans};
+use crate::sys::dirs::{self, TemporaryFolder};
+use crate::sys::{FileLock, LockKind, clock, mounts, orphans};
 
 /// How many runs keep their logs.
 const KEPT_LOGS: usize = 20;
@@ -32,6 +33,8 @@ pub struct Store {
     audit: Audit,
     _shared: FileLock,
     work: WorkDir,
+    /// Dropped last, and the whole store with it.
+    temporary: Option<TemporaryFolder>,
 }
 
 /// The folder of this run's work; removed when dropped.
@@ -75,7 +78,22 @@ impl Store {
         dir.create_dir(format!("logs/{run_id}")).map_err(io("creating", path.join("logs").join(&run_id)))?;
         prune_logs(&path, &dir)?;
         let audit = Audit::new(dir.try_clone().map_err(io("opening", &path))?, &run_id);
-        Ok(Self { path, dir, run_id, audit, _shared: shared, work })
+        Ok(Self { path, dir, run_id, audit, _shared: shared, work, temporary: None })
+    }
+
+    /// A store that is gone when it is dropped, for commands that only read and have no project.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn open_temporary() -> Result<Self, BuildError> {
+        let folder = TemporaryFolder::create("imgbuild.").map_err(io("creating", "a temporary store"))?;
+        let store = Self::open(folder.path())?;
+        Ok(Self { temporary: Some(folder), ..store })
+    }
+
+    /// Whether it is gone when it is dropped.
+    pub fn is_temporary(&self) -> bool {
+        self.temporary.is_some()
     }
 
     /// Absolute path of the store.

@@ -17,7 +17,7 @@ impl Args {
             true => Needs::of(&context.project()?.definition),
             false => Needs::everything(),
         };
-        let session = context.session(None)?;
+        let session = context.reading_session()?;
         let report = preflight::examine(&session, &needs);
         context.print(&report, |out| write!(out, "{report}"))?;
         match report.is_fine() {

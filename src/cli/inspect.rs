@@ -18,7 +18,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let locator: ImageLocator = self.image.parse().map_err(|error| CliError::new(exit::USAGE, chain(&error)))?;
-        let session = context.session(None)?;
+        let session = context.reading_session()?;
         let details = images::inspect(&session, &locator)?;
         context.print(&details, |out| show(out, &details))
     }

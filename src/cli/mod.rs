@@ -30,7 +30,7 @@ use serde::Serialize;
 use args::{BuildArgs, Cli, Command, Global};
 use error::CliError;
 
-use crate::build::{Project, Session, Settings, Store};
+use crate::build::{BuildError, Project, Session, Settings, Store};
 use crate::sys::{Interrupt, env, umask};
 
 /// Runs the program.
@@ -91,11 +91,27 @@ impl Context {
 
     /// Opens the store and begins a run.
     fn session(&self, args: Option<&BuildArgs>) -> Result<Session, CliError> {
+        self.session_in(args, || Store::open(&self.store_path()))
+    }
+
+    /// Begins a run that only reads: outside a project it leaves no store behind.
+    fn reading_session(&self) -> Result<Session, CliError> {
+        let path = self.store_path();
+        let wanted = self.global.store.is_some() || env::IMGBUILD_STORE.get().is_some();
+        let kept = wanted || path.exists() || self.global.project.join("imgbuild.toml").exists();
+        self.session_in(None, || if kept { Store::open(&path) } else { Store::open_temporary() })
+    }
+
+    fn session_in(
+        &self,
+        args: Option<&BuildArgs>,
+        store: impl FnOnce() -> Result<Store, BuildError>,
+    ) -> Result<Session, CliError> {
         // Folders on their way into an image are made by many programs, and `/usr` is one of them.
         umask::set_common();
         // First of all: from the moment the store knows of this run, a signal must end it tidily.
         let interrupt = Interrupt::listen()?;
-        let store = Store::open(&self.store_path())?;
+        let store = store()?;
         let settings = args.map_or_else(Settings::default, |args| Settings {
             locked: args.locked,
             reuse: args.reuse,

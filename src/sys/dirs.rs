@@ -6,6 +6,11 @@ use cap_std::ambient_authority;
 use cap_std::fs_utf8::Dir;
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 
+use super::env;
+
+/// So many names are tried for a temporary folder.
+const ATTEMPTS: u32 = 1000;
+
 /// Opens a folder named on the command line or in the environment.
 ///
 /// # Errors
@@ -35,6 +40,52 @@ pub fn exists(path: &Utf8Path) -> bool {
 pub fn absolute(path: &Utf8Path) -> io::Result<Utf8PathBuf> {
     let path = std::path::absolute(path)?;
     Utf8PathBuf::from_path_buf(path).map_err(|path| io::Error::other(format!("`{}` is not UTF-8", path.display())))
+}
+
+/// A folder of this user's own among the machine's temporary files, gone with everything in it when dropped.
+#[derive(Debug)]
+pub struct TemporaryFolder {
+    parent: Dir,
+    name: String,
+    path: Utf8PathBuf,
+}
+
+impl TemporaryFolder {
+    /// Makes one in `TMPDIR`, else in `/tmp`; its name begins with `prefix`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(prefix: &str) -> io::Result<Self> {
+        use cap_std::fs::DirBuilderExt as _;
+        let parent_path = Utf8PathBuf::from(env::TMPDIR.get().unwrap_or_else(|| "/tmp".to_owned()));
+        let parent = open(&parent_path)?;
+        let mut builder = cap_std::fs::DirBuilder::new();
+        let builder = builder.mode(0o700);
+        let own = std::process::id();
+        for number in 0..ATTEMPTS {
+            let name = format!("{prefix}{own}.{number}");
+            match parent.create_dir_with(&name, builder) {
+                // Left behind by a killed process of the same number, or somebody else's.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(Self { path: absolute(&parent_path)?.join(&name), parent, name }),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Absolute path.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        if let Err(error) = self.parent.remove_dir_all(&self.name) {
+            tracing::debug!(%error, path = %self.path, "removing a temporary folder");
+        }
+    }
 }
 
 /// Bytes that may still be written by this user below `dir`.

@@ -44,6 +44,9 @@ pub const REGISTRY_AUTH_FILE: Var =
 pub const XDG_RUNTIME_DIR: Var = Var { name: "XDG_RUNTIME_DIR", help: "where podman's default login file lies" };
 /// Home folder.
 pub const HOME: Var = Var { name: "HOME", help: "where docker's default login file lies" };
+/// Where temporary files go.
+pub const TMPDIR: Var =
+    Var { name: "TMPDIR", help: "where images are read outside a project; /tmp when not set" };
 /// Program search path.
 pub const PATH: Var = Var { name: "PATH", help: "where external programs are looked up" };
 
@@ -60,6 +63,7 @@ pub const ALL: &[Var] = &[
     REGISTRY_AUTH_FILE,
     XDG_RUNTIME_DIR,
     HOME,
+    TMPDIR,
     PATH,
 ];
 

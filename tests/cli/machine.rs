@@ -59,6 +59,30 @@ fn doctor_asks_only_for_what_the_project_uses() {
 }
 
 #[test]
+fn reading_outside_a_project_leaves_no_store_behind() {
+    let (project, _) = base::project(&base::layers());
+    let outside = project.place("home");
+    let temporary = project.place("temporary");
+    fs::create_dir(&temporary).unwrap();
+    for command in [&["doctor"][..], &["inspect", "oci:../upstream:tiny"]] {
+        let arguments = [&["--project", outside.to_str().unwrap()], command].concat();
+        let output = project.command(&arguments).env("TMPDIR", &temporary).output().unwrap();
+        let finished = Finished::of(&output);
+        assert!(matches!(finished.code, Some(0 | 4)), "{}", finished.stderr);
+        assert!(!outside.join(".imgbuild").exists(), "{command:?}");
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "{command:?}");
+    }
+}
+
+#[test]
+fn a_lock_asks_for_the_package_manager_and_not_for_builders() {
+    let project = Project::example("debian-edge").with_fakes(&[]);
+    let finished = project.run(&["lock"]).failure(4, &["missing  apt ", "fix: apt-get install apt"]);
+    assert!(!finished.stderr.contains("buildah"), "{}", finished.stderr);
+    assert!(!project.file("imgbuild.lock").exists());
+}
+
+#[test]
 fn a_build_stops_before_anything_runs_when_buildah_is_missing_or_too_old() {
     let cases = [
         (None, vec!["missing  buildah", "not installed", "fix: apt-get install buildah"]),

@@ -13,6 +13,7 @@ use cap_std::fs_utf8::camino::Utf8Path;
 use super::audit::{Event, Verb};
 use super::kernels::KernelPin;
 use super::packages::PackageCache;
+use super::preflight::{self, Needs};
 use super::{BuildError, Project, Session};
 use crate::config::{Bootstrap, Family, Lock, LockedPackage, LockedTier2, PackageSet, Tier1Source, Tier2};
 use crate::model::SourceDateEpoch;
@@ -36,6 +37,10 @@ pub enum Update {
 /// # Errors
 /// When something cannot be resolved. The lock file then stays as it was.
 pub fn lock(session: &Session, project: &mut Project, update: &Update) -> Result<Vec<String>, BuildError> {
+    let wanted = work_list(project, update, None);
+    if !wanted.tier1.is_empty() || !wanted.tier2.is_empty() {
+        preflight::require(session, &Needs::to_lock(&project.definition))?;
+    }
     lock_with_pin(session, project, update, None).map_err(|error| session.store.explain_space(error))
 }
 

@@ -79,6 +79,10 @@ fn destination(text: &str, node: Node<'_>, findings: &mut Vec<Finding>) {
     match concrete.strip_suffix('/').unwrap_or(&concrete).parse::<AbsolutePath>() {
         Err(_) if text.starts_with("${dkms}/") => {}
         Err(error) => findings.push(bad_value(node, error.to_string())),
+        // Many images make it a link into /var (FHS 4.9: it is the administrator's).
+        Ok(path) if path.is_under("/usr/local") => {
+            findings.push(bad_value(node, "`/usr/local` belongs to the host's administrator, not to an image"));
+        }
         Ok(path) if path.is_under("/usr") || path.is_under("/etc") => {}
         Ok(_) => {
             let kind = ConfigErrorKind::Destination { to: text.to_owned() };
