@@ -48,6 +48,9 @@ pub enum Problem {
     /// The image a Containerfile begins with is not in the container storage.
     #[error("the image `{image}` is not in the container storage")]
     UnknownImage { image: String },
+    /// The source of a DKMS module does not compile for a kernel, or says itself that it is not made for it.
+    #[error("the module `{module}` cannot be built for kernel {kernel}: {reason}")]
+    DoesNotBuild { module: String, kernel: String, reason: String },
     /// One of imgbuild's own scripts said why it stopped.
     #[error("{message}")]
     Script { message: String },
@@ -62,7 +65,15 @@ const SCRIPT_ERROR: &str = "E: imgbuild: ";
 /// What one of imgbuild's own scripts said last, where other programs ran it.
 pub(super) fn script(tail: &[String]) -> Option<Problem> {
     let message = tail.iter().rev().find_map(|line| line.strip_prefix(SCRIPT_ERROR))?;
-    Some(Problem::Script { message: message.to_owned() })
+    Some(does_not_build(message).unwrap_or_else(|| Problem::Script { message: message.to_owned() }))
+}
+
+/// What `templates/tier2/dkms.sh` says when dkms fails at the source and not at anything around it.
+fn does_not_build(message: &str) -> Option<Problem> {
+    let said = [" does not compile for kernel ", " is not made for kernel "];
+    let (module, rest) = said.iter().find_map(|said| message.split_once(said))?;
+    let (kernel, reason) = rest.split_once(": ")?;
+    Some(Problem::DoesNotBuild { module: module.to_owned(), kernel: kernel.to_owned(), reason: reason.to_owned() })
 }
 
 #[cfg(test)]
@@ -75,6 +86,32 @@ mod tests {
         let tail = tail.map(str::to_owned);
         assert_eq!(script(&tail), Some(Problem::Script { message: "dracut failed".to_owned() }));
         assert_eq!(script(&tail[..1]), None);
+    }
+
+    #[test]
+    fn a_source_that_does_not_fit_the_kernel_is_told_from_everything_else() {
+        let script = include_str!("../../templates/tier2/dkms.sh");
+        for (words, message, reason) in [
+            (
+                "does not compile for kernel $kver: ",
+                "nvidia/550 does not compile for kernel 6.12.107+deb13-amd64: nv-pci.c:7:2: error: too few arguments",
+                "nv-pci.c:7:2: error: too few arguments",
+            ),
+            (
+                "is not made for kernel $kver: ",
+                "zfs/2.3.9 is not made for kernel 6.12.107+deb13-amd64: see BUILD_EXCLUSIVE in its dkms.conf",
+                "see BUILD_EXCLUSIVE in its dkms.conf",
+            ),
+        ] {
+            assert!(script.contains(words), "{words}");
+            let Some(Problem::DoesNotBuild { module, kernel, reason: found }) =
+                super::script(&[format!("E: imgbuild: {message}")])
+            else {
+                panic!("{message}");
+            };
+            assert!(message.starts_with(&module));
+            assert_eq!((kernel.as_str(), found.as_str()), ("6.12.107+deb13-amd64", reason));
+        }
     }
 
     #[test]

@@ -15,6 +15,17 @@ die() {
     exit 1
 }
 
+# first_error LOG FOLDER: the line that began the trouble, without the folder. The compiler has it on one line,
+# configure may put the words on the lines below.
+first_error() {
+    said=$(awk '
+        /configure: error:[[:space:]]*$/ { below = 1; next }
+        below && NF { sub(/^[[:space:]*]+/, ""); print "configure: " $0; exit }
+        /(^|[[:space:]:])(fatal )?error:/ || /\*\*\* .*[Ee]rror/ { print; exit }
+    ' "$1" 2>/dev/null | sed "s|$2||g")
+    echo "${said:-dkms ended with exit code $code}"
+}
+
 set -- /usr/src/"$name"-*/dkms.conf
 [ -e "$1" ] || die "no package installed the source of the module $name: /usr/src/$name-*/dkms.conf is not there"
 [ $# -eq 1 ] || die "the source of the module $name is there more than once: $*"
@@ -35,7 +46,7 @@ dkms build -m "$name/$version" -k "$kver" || code=$?
 if [ "$code" -ne 0 ]; then
     log=/var/lib/dkms/$name/$version/build/make.log
     [ ! -e "$log" ] || tail -n 200 "$log" >&2
-    die "$name/$version does not compile for kernel $kver: dkms ended with exit code $code"
+    die "$name/$version does not compile for kernel $kver: $(first_error "$log" "${log%make.log}")"
 fi
 
 # The folder below is named after the architecture, which dkms spells its own way.
