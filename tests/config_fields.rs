@@ -8,7 +8,8 @@ use std::fmt::Debug;
 
 use imgbuild::config::{
     AptBuild, Artifact, Bootstrap, Directory, DnfBuild, Family, FileEntry, Group, Host, KernelPolicy, KmodBuild,
-    KmodSet, Link, Mirror, Network, Project, Repository, Signing, SwapPolicy, Tier1, Tier2, Units, User, Verify,
+    KmodSet, Link, Mirror, Network, Project, Repository, Signing, Supports, SwapPolicy, Tier1, Tier2, Units, User,
+    Verify,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -107,7 +108,14 @@ fn tier2() {
         modules: vec![x("zfs")],
         packages: vec![x("curl")],
         repositories: [(x("site"), repository)].into(),
-        kernel: KernelPolicy { pin: Some(x("6.12.48+deb13-cloud-amd64")), swap: SwapPolicy::PreferNewest },
+        kernel: KernelPolicy {
+            pin: Some(x("6.12.48+deb13-cloud-amd64")),
+            ceiling: Some(x("6.12")),
+            floor: Some(x("6.1.20")),
+            deny: vec![x("6.12.47+deb13-cloud-amd64")],
+            max_age: Some(90),
+            swap: SwapPolicy::PreferNewest,
+        },
         signing: Some(Signing { key: "signing.key".to_owned(), certificate: "signing.pem".to_owned() }),
         labels: [("a".to_owned(), "b".to_owned())].into(),
     };
@@ -147,6 +155,15 @@ fn kmod() {
         license: "GPL-2.0-only".to_owned(),
         redistributable: false,
         build: KmodBuild { apt: Some(apt), dnf: Some(dnf) },
+        supports: Supports {
+            version: some("1.0"),
+            min: Some(x("4.18")),
+            max: Some(x("7.2")),
+            reach: imgbuild::model::Reach::Full,
+            kernel: Some(x("^[67]\\.")),
+            arch: Some(x("^x86_64$")),
+            config: vec!["CONFIG_NET".to_owned(), "!CONFIG_PREEMPT_RT".to_owned()],
+        },
         artifacts: vec![artifact],
         verify: Verify {
             modules: vec![x("hello")],

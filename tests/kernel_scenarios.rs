@@ -3,9 +3,9 @@
 
 use imgbuild::kernel::{
     Candidate, Decision, Headers, Inputs, Kernel, KernelSet, KnownBad, ModuleSet, NoKernel, PackageEntry,
-    PackageVersion, Part, Pin, PinnedBy, Provenance, Reach, Swap, Universe, solve,
+    PackageVersion, Part, Pin, PinnedBy, Provenance, Swap, Universe, solve,
 };
-use imgbuild::model::KernelRelease;
+use imgbuild::model::{KernelRelease, Reach};
 
 const SCENARIOS: &str = include_str!("fixtures/kernel-scenarios.txt");
 const DEBIAN_13: [&str; 3] = [

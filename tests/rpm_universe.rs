@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use imgbuild::kernel::{Decision, KernelPolicy, NoKernel, PackageEntry, PinRequest, Provenance, Universe, choose};
+use imgbuild::kernel::{Decision, Inputs, NoKernel, PackageEntry, Provenance, Universe, solve};
 use imgbuild::sys::{CmdError, Interrupt, Runner};
 use imgbuild::tool::dnf::{self, Dnf, PrivateConfig, Repository, private_root};
 use imgbuild::tool::repodata::{RpmPackage, decompressed, parse_primary, parse_repomd};
@@ -117,7 +117,7 @@ impl Bench {
             let entry = entry(&package.name, &package.version, &package.architecture, &provides);
             universe.add_rpms([entry], &Provenance::Archive("universe".into())).unwrap();
         }
-        choose(&base, &universe.headers, &KernelPolicy::default(), &PinRequest::Auto)
+        solve(&Inputs { base, headers: universe.headers, ..Inputs::default() })
     }
 }
 

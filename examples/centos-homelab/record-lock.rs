@@ -11,7 +11,9 @@ use imgbuild::config::{
     Archive, Builtin, Definition, Family, KernelLock, LOCK_FILE, Lock, LockedPackage, LockedTier1, LockedTier2,
     ModuleLock, PackageSet, Tier1Source,
 };
+use imgbuild::kernel::{Headers, Inputs, Kernel, ModuleSet, PackageVersion, Part, Provenance, solve};
 use imgbuild::model::{KmodSetName, PinnedReference, Sha256Hex, SourceDateEpoch, TierName};
+use imgbuild::plan::decision;
 use sha2::{Digest, Sha256};
 
 const KERNEL: &str = "6.12.0-145.el10.x86_64";
@@ -73,14 +75,42 @@ fn packages(groups: &[&[Row]]) -> PackageSet {
     PackageSet { packages: groups.iter().copied().flatten().map(package).collect() }
 }
 
-fn kernel() -> KernelLock {
-    let release = |text: &str| text.parse().expect("a kernel release");
-    KernelLock {
-        release: release(KERNEL),
-        reason: "the base's own kernel; headers for it are on offer".to_owned(),
-        base: vec![release(KERNEL)],
-        headers: ["6.12.0-139.el10.x86_64", KERNEL, "6.12.0-152.el10.x86_64"].into_iter().map(release).collect(),
+/// What the decision is made from: three sets of headers, and the sets' own ranges.
+fn inputs(definition: &Definition, sets: &[(&str, &str)]) -> Inputs {
+    let version = |release: &str| {
+        let version = release.trim_end_matches(".x86_64").parse().expect("a version of an RPM package");
+        PackageVersion::Rpm(version)
+    };
+    let headers = |release: &str| Headers {
+        release: release.parse().expect("a kernel release"),
+        package: "kernel-devel".to_owned(),
+        version: version(release),
+        provenance: Provenance::Archive("baseos".to_owned()),
+    };
+    let set = |&(name, version): &(&str, &str)| {
+        let name: KmodSetName = name.parse().expect("a module set name");
+        let supports = definition.kmods[&name].supports.clone();
+        ModuleSet { arch: supports.arch, ..ModuleSet::any(name, version) }
+    };
+    Inputs {
+        machine: "x86_64".to_owned(),
+        base: vec![Kernel {
+            release: KERNEL.parse().expect("a kernel release"),
+            package: "kernel-core".to_owned(),
+            version: version(KERNEL),
+            provenance: Provenance::Base,
+        }],
+        moving: vec![Part { name: "kernel-core".to_owned(), version: version(KERNEL) }],
+        headers: ["6.12.0-139.el10.x86_64", KERNEL, "6.12.0-152.el10.x86_64"].map(headers).to_vec(),
+        sets: sets.iter().map(set).collect(),
+        ..Inputs::default()
     }
+}
+
+fn kernel(inputs: &Inputs) -> Option<KernelLock> {
+    let decision = solve(inputs).ok()?;
+    let (release, reason) = (decision.release().clone(), decision.reason);
+    Some(KernelLock { release, reason, swap: None, inputs: decision::keep(inputs) })
 }
 
 fn module(set: &str, version: &str, rows: &[Row]) -> (KmodSetName, ModuleLock) {
@@ -89,6 +119,7 @@ fn module(set: &str, version: &str, rows: &[Row]) -> (KmodSetName, ModuleLock) {
 }
 
 fn record(definition: &Definition) -> Option<Lock> {
+    let all = definition;
     let name = |text: &str| text.parse::<TierName>().ok();
     let centos = name("centos")?;
     let tier1 = LockedTier1 {
@@ -107,8 +138,10 @@ fn record(definition: &Definition) -> Option<Lock> {
     let tier2 = |tier: &str, modules: Vec<(KmodSetName, ModuleLock)>, packages: PackageSet| {
         let name = name(tier)?;
         let definition = definition.tier2_digest(&name)?;
+        let sets: Vec<_> = modules.iter().map(|(set, lock)| (set.as_str(), lock.version.as_str())).collect();
+        let kernel = kernel(&inputs(all, &sets))?;
         let modules = modules.into_iter().collect();
-        Some((name, LockedTier2 { definition, base: tier1.digest(), kernel: kernel(), modules, packages }))
+        Some((name, LockedTier2 { definition, base: tier1.digest(), kernel, modules, packages }))
     };
     let entries = [
         tier2("base-zfs", vec![zfs()], packages(&[TOOLS]))?,
@@ -117,6 +150,7 @@ fn record(definition: &Definition) -> Option<Lock> {
     Some(Lock {
         version: Lock::VERSION,
         source_date_epoch: SourceDateEpoch::from_secs(1_760_000_000),
+        known_bad: Vec::new(),
         tier1: [(centos, tier1)].into(),
         tier2: entries.into(),
     })

@@ -18,6 +18,7 @@ use crate::oci::registry::auth::AuthError;
 use crate::oci::tree::TreeError;
 use crate::oci::{ImageError, LayerError, LayoutError, SourceError};
 use crate::plan::RenderError;
+use crate::plan::decision::KeptError;
 use crate::plan::host::HostError;
 use crate::sys::{CmdError, Interrupted, LockError};
 use crate::tool;
@@ -67,6 +68,16 @@ pub enum BuildError {
     EmptyControl { package: String },
     #[error("the package database of the image below cannot be read")]
     Status(#[source] tool::deb822::StanzaError),
+    #[error("the package index of {archive} cannot be read")]
+    Index { archive: String, source: tool::deb822::StanzaError },
+    #[error(
+        "`tier2/{tier}`: imgbuild.lock was written by another imgbuild; `imgbuild lock --update {tier}` writes it anew"
+    )]
+    KernelInputs { tier: TierName, source: KeptError },
+    #[error(
+        "module set `{set}`: the kernel was chosen for version {decided}, and the packages bring {found}; name a package that brings one version"
+    )]
+    SourceMoved { set: KmodSetName, decided: String, found: String },
     #[error("apt printed something unexpected")]
     AptOutput(#[source] tool::apt::ParseError),
     #[error(transparent)]

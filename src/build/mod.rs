@@ -10,7 +10,7 @@ mod error;
 pub mod gc;
 mod host_build;
 pub mod images;
-mod kernels;
+pub mod kernels;
 pub mod locking;
 mod logins;
 mod mirror;
@@ -28,7 +28,7 @@ mod tier3;
 
 pub use chain::Built;
 pub use error::BuildError;
-pub use kernels::KernelPin;
+pub use kernels::{KernelAsk, KernelPin};
 pub use project::Project;
 pub use run::run;
 pub use session::{Session, Settings};

@@ -4,7 +4,7 @@
 //! package the lock names is kept, and a build reads nothing but these files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
+use std::io::Read;
 
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use cap_std::fs_utf8::{Dir, MetadataExt as _};
@@ -15,12 +15,16 @@ use super::audit::{Event, Verb};
 use super::error::{BuildError, command, io};
 use crate::config::{Archive, LockedPackage};
 use crate::model::{ByteSize, hex};
+use crate::oci::layer::{EntryKind, TarReader, UnpackLimits};
 use crate::sys::{Step, dirs};
 use crate::tool::apt::{self, Apt, Download};
 use crate::tool::{deb822, dpkg};
 
 /// How many files one run of the fetching program gets: few enough to show progress, enough to keep connections busy.
 const BATCH: usize = 16;
+
+/// No file that is read out of a package is larger.
+const FILE_LIMIT: u64 = 16 << 20;
 
 /// Addresses of the archives that packages are fetched from.
 #[derive(Debug, Clone, Default)]
@@ -210,6 +214,34 @@ impl<'s> PackageCache<'s> {
         self.dir.write(&temporary, &text).map_err(io("writing", self.path.join(&temporary)))?;
         self.dir.rename(&temporary, &self.dir, &name).map_err(io("writing", self.path.join(&name)))?;
         Ok(text)
+    }
+
+    /// The files of a Debian package of the store for whose path (without leading slash) `wanted` holds.
+    ///
+    /// # Errors
+    /// When the package cannot be read.
+    pub(super) fn files(
+        &self,
+        package: &LockedPackage,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, Vec<u8>>, BuildError> {
+        let deb = self.path.join(package.sha256.as_str());
+        let mut found = BTreeMap::new();
+        let mut consume = |tar: &mut dyn Read| {
+            let mut tar = TarReader::new(tar, UnpackLimits::default());
+            while let Some(entry) = tar.next_entry().map_err(std::io::Error::other)? {
+                let path = String::from_utf8_lossy(&entry.path).into_owned();
+                if matches!(entry.kind, EntryKind::File { size } if size <= FILE_LIMIT) && wanted(&path) {
+                    let mut bytes = Vec::new();
+                    tar.content().read_to_end(&mut bytes)?;
+                    found.insert(path, bytes);
+                }
+            }
+            Ok(())
+        };
+        let step = format!("reading the files of the package {}", package.name);
+        self.session.runner.stream(&dpkg::files(deb.as_str()), &mut consume).map_err(command(step))?;
+        Ok(found)
     }
 
     /// Lays out a flat Debian repository holding exactly these packages; returns its folder.

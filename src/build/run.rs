@@ -1,7 +1,7 @@
 //! The road: from a settled lock to the images of the chain.
 
 use super::chain::{self, Built};
-use super::kernels::KernelPin;
+use super::kernels::KernelAsk;
 use super::preflight::{self, Needs};
 use super::{BuildError, Project, Session, locking, tier1, tier2, tier3};
 use crate::oci::Layout;
@@ -16,20 +16,20 @@ pub fn run(
     session: &Session,
     project: &mut Project,
     selection: &Selection,
-    pin: Option<&KernelPin>,
+    ask: &KernelAsk,
 ) -> Result<Vec<Built>, BuildError> {
-    build(session, project, selection, pin).map_err(|error| session.store.explain_space(error))
+    build(session, project, selection, ask).map_err(|error| session.store.explain_space(error))
 }
 
 fn build(
     session: &Session,
     project: &mut Project,
     selection: &Selection,
-    pin: Option<&KernelPin>,
+    ask: &KernelAsk,
 ) -> Result<Vec<Built>, BuildError> {
     let layout = chain::open_layout(session)?;
-    preflight::require(session, &needs(project, &layout, selection, pin)?)?;
-    locking::settle(session, project, selection, pin)?;
+    preflight::require(session, &needs(project, &layout, selection, ask)?)?;
+    locking::settle(session, project, selection, ask)?;
     let selection = with_stale_bases(project, &layout, selection)?;
     let mut built = Vec::new();
     for name in &selection.tier1 {
@@ -43,16 +43,10 @@ fn build(
 }
 
 /// What this run will use: a host alone needs no container tool, and a lock that stands needs no resolver.
-fn needs(
-    project: &Project,
-    layout: &Layout,
-    selection: &Selection,
-    pin: Option<&KernelPin>,
-) -> Result<Needs, BuildError> {
+fn needs(project: &Project, layout: &Layout, selection: &Selection, ask: &KernelAsk) -> Result<Needs, BuildError> {
     let definition = &project.definition;
     let with_bases = selection.clone().with_bases(definition);
-    let decides_anew = matches!(pin, Some(KernelPin::Auto | KernelPin::Exact(_)));
-    if decides_anew || !drift(definition, project.lock.as_ref(), &with_bases).is_empty() {
+    if ask.decides_anew() || !drift(definition, project.lock.as_ref(), &with_bases).is_empty() {
         return Ok(Needs::of_selection(definition, &with_bases));
     }
     Ok(Needs::of_selection(definition, &with_stale_bases(project, layout, selection)?))

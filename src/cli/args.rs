@@ -1,10 +1,12 @@
 //! The command line as clap types; their comments are the help.
 
 use cap_std::fs_utf8::camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::ui::ProgressStyle;
-use super::{audit, build, docs, doctor, gc, images, init, inspect, lock, plan, render, tiers, validate};
+use super::{audit, build, docs, doctor, gc, images, init, inspect, kernel, lock, plan, render, tiers, validate};
+use crate::build::{KernelAsk, KernelPin};
+use crate::config::SwapPolicy;
 
 /// Build immutable Linux hosts: from a definition in git to images, in three tiers.
 ///
@@ -52,6 +54,42 @@ pub(super) struct BuildArgs {
     pub(super) setup_root: Option<Utf8PathBuf>,
 }
 
+/// Options of every command that may decide on a kernel.
+#[derive(Debug, Clone, Args)]
+pub(super) struct KernelArgs {
+    /// Kernel to build modules for: `auto` decides anew, `locked` takes the lock's, or a release as `uname -r` prints it
+    ///
+    /// Without this option the lock decides; where there is none, `auto`. A release goes before `kernel.pin` of the
+    /// definition, and the lock remembers who asked.
+    #[arg(long, value_name = "auto|locked|KVER", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    kernel_pin: Option<KernelPin>,
+    /// Whether the base's kernel may be replaced; decides anew and goes before `kernel.swap` of the definition
+    #[arg(long, value_enum, value_name = "WHEN")]
+    swap: Option<Swap>,
+}
+
+impl KernelArgs {
+    pub(super) fn ask(&self) -> KernelAsk {
+        let swap = self.swap.map(|swap| match swap {
+            Swap::Never => SwapPolicy::Never,
+            Swap::Allow => SwapPolicy::Allow,
+            Swap::PreferNewest => SwapPolicy::PreferNewest,
+        });
+        KernelAsk { pin: self.kernel_pin.clone(), swap }
+    }
+}
+
+/// When the base's kernel is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Swap {
+    /// Keep the base's kernel or fail
+    Never,
+    /// Replace it when modules cannot be built for it
+    Allow,
+    /// Take the newest kernel the modules can be built for
+    PreferNewest,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -65,6 +103,9 @@ pub(super) enum Command {
     Lock(lock::Args),
     /// Show what would be built, from what and why
     Plan(plan::Args),
+    /// Show the kernels there are, and why the locked one was chosen
+    #[command(subcommand)]
+    Kernel(kernel::Command),
     /// Print a generated file exactly as it is used
     #[command(subcommand)]
     Render(render::Command),

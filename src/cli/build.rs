@@ -1,7 +1,7 @@
 //! `imgbuild build`.
 
 use super::Context;
-use super::args::BuildArgs;
+use super::args::{BuildArgs, KernelArgs};
 use super::error::CliError;
 use super::tiers::build;
 use crate::plan::Selection;
@@ -15,12 +15,14 @@ pub(super) struct Args {
     /// Hosts [default: everything]
     hosts: Vec<String>,
     #[command(flatten)]
+    kernel: KernelArgs,
+    #[command(flatten)]
     build: BuildArgs,
 }
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        build(context, &self.build, None, |definition| match self.hosts.is_empty() {
+        build(context, &self.build, &self.kernel.ask(), |definition| match self.hosts.is_empty() {
             true => Ok(Selection::all(definition)),
             false => Ok(Selection::of_hosts(definition, &self.hosts)?.with_bases(definition)),
         })

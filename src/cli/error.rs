@@ -70,12 +70,18 @@ impl From<BuildError> for CliError {
             error if error.is_interruption() => exit::INTERRUPTED,
             BuildError::Missing(_) => exit::MISSING,
             BuildError::Drift(_) => exit::DRIFT,
-            BuildError::Kernel { .. } => exit::NO_KERNEL,
+            BuildError::Kernel { .. } | BuildError::BaseKernels { .. } | BuildError::KernelCount { .. } => {
+                exit::NO_KERNEL
+            }
             BuildError::Definition(_) | BuildError::Host(_) => exit::DEFINITION,
             _ => exit::FAILURE,
         };
         let text = match &error {
             BuildError::Definition(errors) => quoted(errors),
+            BuildError::Kernel { source, .. } => match source.fix() {
+                Some(fix) => format!("{}\n  fix: {fix}", chain(&error)),
+                None => chain(&error),
+            },
             error => chain(error),
         };
         Self { code, text }

@@ -12,7 +12,7 @@ pub(super) const DEFINITION: u8 = 3;
 pub(super) const MISSING: u8 = 4;
 /// The lock does not match the definition, and `--locked` forbids changing it.
 pub(super) const DRIFT: u8 = 5;
-/// No kernel satisfies the modules and the policy.
+/// No kernel satisfies the modules and the policy, or an image has not exactly one.
 pub(super) const NO_KERNEL: u8 = 6;
 /// Something was checked and found wrong.
 pub(super) const CHECK: u8 = 7;
@@ -27,7 +27,7 @@ pub(super) const ALL: &[(u8, &str)] = &[
     (DEFINITION, "the definition or the lock file has errors"),
     (MISSING, "this machine lacks something; see imgbuild doctor"),
     (DRIFT, "the lock does not match the definition, and --locked forbids changing it"),
-    (NO_KERNEL, "no kernel satisfies the modules and the policy"),
+    (NO_KERNEL, "no kernel satisfies the modules and the policy, or an image has not exactly one"),
     (CHECK, "something was checked and found wrong"),
     (INTERRUPTED, "stopped by a signal"),
 ];

@@ -3,7 +3,7 @@
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use super::Context;
-use super::args::BuildArgs;
+use super::args::{BuildArgs, KernelArgs};
 use super::error::CliError;
 use super::exit;
 use crate::build::locking::{self, Update};
@@ -20,6 +20,11 @@ pub(super) struct Args {
     /// Also copy every package file to this folder
     #[arg(long, value_name = "DIR")]
     vendor: Option<Utf8PathBuf>,
+    /// First forget which builds of modules failed for which kernels
+    #[arg(long)]
+    forget_known_bad: bool,
+    #[command(flatten)]
+    kernel: KernelArgs,
     #[command(flatten)]
     build: BuildArgs,
 }
@@ -35,7 +40,10 @@ impl Args {
             }
         };
         let session = context.session(Some(&self.build))?;
-        let changes = locking::lock(&session, &mut project, &update)?;
+        if self.forget_known_bad {
+            locking::forget_known_bad(&mut project)?;
+        }
+        let changes = locking::lock(&session, &mut project, &update, &self.kernel.ask())?;
         if let Some(dir) = &self.vendor {
             locking::vendor(&session, &project, dir)?;
         }

@@ -13,6 +13,7 @@ mod gc;
 mod images;
 mod init;
 mod inspect;
+mod kernel;
 mod lock;
 mod plan;
 mod render;
@@ -56,6 +57,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Doctor(args) => args.run(&context),
         Command::Lock(args) => args.run(&context),
         Command::Plan(args) => args.run(&context),
+        Command::Kernel(command) => command.run(&context),
         Command::Render(command) => command.run(&context),
         Command::Build(args) => args.run(&context),
         Command::Tier1(args) => args.run(&context),

@@ -3,10 +3,10 @@
 use clap::ArgGroup;
 
 use super::Context;
-use super::args::BuildArgs;
+use super::args::{BuildArgs, KernelArgs};
 use super::error::CliError;
 use super::exit;
-use crate::build::{self, Built, KernelPin};
+use crate::build::{self, Built, KernelAsk};
 use crate::config::Definition;
 use crate::plan::{Selection, UnknownTarget};
 
@@ -26,11 +26,8 @@ pub(super) struct Tier1Args {
 pub(super) struct Tier2Args {
     /// Image [default: all]
     name: Option<String>,
-    /// Kernel to build modules for: `auto` decides anew, `locked` takes the lock's, or a release as `uname -r` prints it
-    ///
-    /// Without this option the lock decides; where there is none, `auto`.
-    #[arg(long, value_name = "auto|locked|KVER", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
-    kernel_pin: Option<KernelPin>,
+    #[command(flatten)]
+    kernel: KernelArgs,
     #[command(flatten)]
     build: BuildArgs,
 }
@@ -50,20 +47,22 @@ pub(super) struct Tier3Args {
 
 impl Tier1Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        build(context, &self.build, None, |definition| Selection::of_tier1(definition, self.name.as_deref()))
+        build(context, &self.build, &KernelAsk::default(), |definition| {
+            Selection::of_tier1(definition, self.name.as_deref())
+        })
     }
 }
 
 impl Tier2Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let select = |definition: &Definition| Selection::of_tier2(definition, self.name.as_deref());
-        build(context, &self.build, self.kernel_pin.as_ref(), select)
+        build(context, &self.build, &self.kernel.ask(), select)
     }
 }
 
 impl Tier3Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        build(context, &self.build, None, |definition| match self.all {
+        build(context, &self.build, &KernelAsk::default(), |definition| match self.all {
             true => Ok(Selection { hosts: Selection::all(definition).hosts, ..Selection::default() }),
             false => Selection::of_hosts(definition, &self.hosts),
         })
@@ -74,14 +73,14 @@ impl Tier3Args {
 pub(super) fn build(
     context: &Context,
     args: &BuildArgs,
-    pin: Option<&KernelPin>,
+    ask: &KernelAsk,
     select: impl FnOnce(&Definition) -> Result<Selection, UnknownTarget>,
 ) -> Result<(), CliError> {
     let mut project = context.project()?;
     let selection =
         select(&project.definition).map_err(|error| CliError::new(exit::USAGE, format!("error: {error}")))?;
     let session = context.session(Some(args))?;
-    let built = build::run(&session, &mut project, &selection, pin)?;
+    let built = build::run(&session, &mut project, &selection, ask)?;
     context.print(&built, |out| built.iter().try_for_each(|built| summary(out, built)))
 }
 

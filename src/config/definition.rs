@@ -96,7 +96,8 @@ impl Definition {
     /// The same for a tier-2 image, with the builds of the module sets it names.
     pub fn tier2_digest(&self, name: &TierName) -> Option<Sha256Hex> {
         let Tier2 { base, modules, packages, repositories, kernel, .. } = self.tier2.get(name)?;
-        let builds: Vec<_> = modules.iter().map(|name| (name, self.kmods.get(name).map(|set| &set.build))).collect();
+        let build = |name| (name, self.kmods.get(name).map(|set| (&set.build, &set.supports)));
+        let builds: Vec<_> = modules.iter().map(build).collect();
         Some(definition_digest(&(base, builds, packages, repositories, kernel)))
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Family;
-use crate::model::{ArtifactKind, FileMode, KmodSetName, ModuleName, PackageName};
+use crate::model::{ArtifactKind, FileMode, KernelNumber, KernelPattern, KmodSetName, ModuleName, PackageName, Reach};
 
 /// A set of out-of-tree kernel modules that is built and shipped together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,9 @@ pub struct KmodSet {
     pub redistributable: bool,
     /// How it is built, per package manager family.
     pub build: KmodBuild,
+    /// Which kernels it can be built for; all when left out.
+    #[serde(default)]
+    pub supports: Supports,
     /// What the final image takes from the build.
     #[serde(default, rename = "artifact")]
     pub artifacts: Vec<Artifact>,
@@ -53,6 +56,43 @@ impl KmodSet {
             Family::Dnf => self.build.dnf.as_ref().map(|build| &build.renamed),
         };
         renamed.and_then(|renamed| renamed.get(module)).unwrap_or(module)
+    }
+}
+
+/// The kernels a module set can be built for; what is left out holds for every kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Supports {
+    /// Upstream version of the source that this was found out about, such as `2.3.9`, or `2.3` for all of its
+    /// series. Nothing here holds for another version. Left out, it holds for all.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Oldest kernel, such as `4.18`.
+    #[serde(default)]
+    pub min: Option<KernelNumber>,
+    /// Newest kernel, such as `7.2`.
+    #[serde(default)]
+    pub max: Option<KernelNumber>,
+    /// What `max = "7.2"` says about 7.2.12: in the `series` it is supported, in `full` 7.2.0 is the last.
+    #[serde(default)]
+    pub reach: Reach,
+    /// What the kernel's release must match.
+    #[serde(default)]
+    pub kernel: Option<KernelPattern>,
+    /// What the machine's name, as `uname -m` prints it, must match.
+    #[serde(default)]
+    pub arch: Option<KernelPattern>,
+    /// Symbols of the kernel's configuration: `CONFIG_X` must be set, `!CONFIG_X` must not.
+    #[serde(default)]
+    pub config: Vec<String>,
+}
+
+impl Supports {
+    /// Whether this was found out about a source of this upstream version.
+    pub fn is_about(&self, version: &str) -> bool {
+        self.version.as_ref().is_none_or(|known| {
+            version.strip_prefix(known.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
     }
 }
 
@@ -149,4 +189,24 @@ pub struct Verify {
     /// Options of modules (`modprobe.d`), by module name.
     #[serde(default)]
     pub options: BTreeMap<ModuleName, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Supports;
+
+    #[test]
+    fn a_range_is_about_one_version_or_its_series() {
+        for (known, version, expected) in [
+            (None, "1", true),
+            (Some("2.3.9"), "2.3.9", true),
+            (Some("2.3"), "2.3.9", true),
+            (Some("2.3.9"), "2.3.91", false),
+            (Some("2.3.9"), "2.3", false),
+            (Some("2.3.9"), "2.4.4", false),
+        ] {
+            let supports = Supports { version: known.map(str::to_owned), ..Supports::default() };
+            assert_eq!(supports.is_about(version), expected, "{known:?} {version}");
+        }
+    }
 }

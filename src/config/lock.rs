@@ -1,8 +1,9 @@
 //! `imgbuild.lock`: everything the definition names, resolved to exactly one thing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Family, definition_digest};
@@ -16,6 +17,9 @@ pub struct Lock {
     pub version: u32,
     /// Time of the newest input: the time written into every image built from this lock.
     pub source_date_epoch: SourceDateEpoch,
+    /// Builds that failed with a compile error; kept when tiers are locked anew.
+    #[serde(default)]
+    pub known_bad: Vec<KnownBad>,
     /// Tier-1 images.
     #[serde(default)]
     pub tier1: BTreeMap<TierName, LockedTier1>,
@@ -88,6 +92,20 @@ pub struct LockedTier2 {
     pub packages: PackageSet,
 }
 
+/// A module set that did not compile for a kernel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KnownBad {
+    /// The module set.
+    pub set: KmodSetName,
+    /// Version of its source, as [`ModuleLock`] has it.
+    pub version: String,
+    /// The kernel.
+    pub kernel: KernelRelease,
+    /// First line of the error.
+    pub error: String,
+}
+
 /// Which kernel, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -96,10 +114,48 @@ pub struct KernelLock {
     pub release: KernelRelease,
     /// One sentence on why.
     pub reason: String,
-    /// Kernels found in the base.
-    pub base: Vec<KernelRelease>,
-    /// Kernels for which headers were on offer.
-    pub headers: Vec<KernelRelease>,
+    /// What replaces the base's kernel, where it is another one.
+    #[serde(default)]
+    pub swap: Option<KernelSwap>,
+    /// Everything the decision was made from.
+    pub inputs: KernelInputs,
+}
+
+/// The replacement of the base's kernel: one transaction of the package manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KernelSwap {
+    /// The kernel that goes.
+    pub from: KernelRelease,
+    /// Names of the packages that go without another version of them coming.
+    pub remove: Vec<String>,
+    /// The packages that come.
+    pub packages: PackageSet,
+}
+
+/// Inputs of the kernel decision, as `imgbuild kernel explain` reads them.
+///
+/// Kept as they are: what they mean is the solver's business. Known-bad builds are not among them, but in the lock
+/// itself, where every tier sees them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KernelInputs(pub toml::Table);
+
+// Of all that TOML can hold only not-a-number differs from itself, and no input is a fraction.
+impl Eq for KernelInputs {}
+
+impl JsonSchema for KernelInputs {
+    fn schema_name() -> Cow<'static, str> {
+        "KernelInputs".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": true,
+            "description": "inputs of the kernel decision, as `imgbuild kernel explain` reads them",
+        })
+    }
 }
 
 /// One builder stage.

@@ -9,13 +9,14 @@ use std::sync::LazyLock;
 
 use super::document::Document;
 use super::error::ConfigErrors;
+use super::lock_inputs::write_inputs;
 use super::rules;
 use super::shape::Shape;
 use super::{
-    Archive, KernelLock, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock, PackageSet, SetupRootLock,
-    Tier1Source,
+    Archive, KernelInputs, KernelLock, KernelSwap, KnownBad, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock,
+    PackageSet, SetupRootLock, Tier1Source,
 };
-use crate::model::{KernelRelease, PinnedReference};
+use crate::model::PinnedReference;
 
 /// Name of the lock file in a project's folder.
 pub const LOCK_FILE: &str = "imgbuild.lock";
@@ -56,8 +57,9 @@ impl Lock {
     // The patterns below name every field, so that a new one cannot be forgotten here.
 
     fn write(&self, out: &mut String) -> fmt::Result {
-        let Self { version, source_date_epoch, tier1, tier2 } = self;
+        let Self { version, source_date_epoch, known_bad, tier1, tier2 } = self;
         writeln!(out, "version = {version}\nsource-date-epoch = {}", source_date_epoch.as_secs())?;
+        write_known_bad(out, known_bad)?;
         for (name, tier) in tier1 {
             write_tier1(out, &format!("tier1.{}", key(name.as_str())), tier)?;
         }
@@ -98,22 +100,28 @@ fn write_tier2(out: &mut String, path: &str, tier: &LockedTier2) -> fmt::Result 
     write_packages(out, &format!("{path}.packages"), packages)
 }
 
-fn write_kernel(out: &mut String, path: &str, kernel: &KernelLock) -> fmt::Result {
-    let KernelLock { release, reason, base, headers } = kernel;
-    writeln!(out, "\n[{path}]\nrelease = \"{release}\"\nreason = {}", quoted(reason))?;
-    write_releases(out, "base", base)?;
-    write_releases(out, "headers", headers)
-}
-
-fn write_releases(out: &mut String, key: &str, releases: &[KernelRelease]) -> fmt::Result {
-    if releases.is_empty() {
-        return writeln!(out, "{key} = []");
+fn write_known_bad(out: &mut String, known_bad: &[KnownBad]) -> fmt::Result {
+    if known_bad.is_empty() {
+        return Ok(());
     }
-    writeln!(out, "{key} = [")?;
-    for release in releases {
-        writeln!(out, "  \"{release}\",")?;
+    let mut sorted: Vec<&KnownBad> = known_bad.iter().collect();
+    sorted.sort();
+    writeln!(out, "known-bad = [")?;
+    for KnownBad { set, version, kernel, error } in sorted {
+        write!(out, "  {{ set = \"{set}\", version = {}, kernel = \"{kernel}\", ", quoted(version))?;
+        writeln!(out, "error = {} }},", quoted(error))?;
     }
     writeln!(out, "]")
+}
+
+fn write_kernel(out: &mut String, path: &str, kernel: &KernelLock) -> fmt::Result {
+    let KernelLock { release, reason, swap, inputs: KernelInputs(inputs) } = kernel;
+    writeln!(out, "\n[{path}]\nrelease = \"{release}\"\nreason = {}", quoted(reason))?;
+    write_inputs(out, &format!("{path}.inputs"), inputs)?;
+    let Some(KernelSwap { from, remove, packages }) = swap else { return Ok(()) };
+    let remove: Vec<_> = remove.iter().map(|name| quoted(name)).collect();
+    writeln!(out, "\n[{path}.swap]\nfrom = \"{from}\"\nremove = [{}]", remove.join(", "))?;
+    write_packages(out, &format!("{path}.swap.packages"), packages)
 }
 
 fn write_packages(out: &mut String, path: &str, set: &PackageSet) -> fmt::Result {
@@ -142,13 +150,13 @@ fn archive_value(archive: &Archive) -> String {
 }
 
 /// A key, quoted where TOML wants it.
-fn key(name: &str) -> String {
+pub(super) fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if name.chars().all(bare) { name.to_owned() } else { quoted(name) }
+    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { quoted(name) }
 }
 
 /// A basic string, on one line whatever it holds.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -167,6 +175,16 @@ mod tests {
     use proptest::prelude::{ProptestConfig, any, proptest};
 
     use super::*;
+
+    const INPUTS: &str = r#"
+        machine = "x86_64"
+        today = 20000
+        moving = []
+        headers = [{ release = "6.12.47" }, { version = { deb = "6.12.48-1" }, release = "6.12.48+deb13-amd64" }]
+        swaps = [{ packages = [{ version = "1", name = "b" }], release = "6.12.48+deb13-amd64", missing = ["c"] }]
+        facts = { "6.12.48+deb13-amd64" = { config = ["CONFIG_A"] } }
+        policy = { swap = "allow", deny = [] }
+    "#;
 
     fn package(name: &str, archive: Archive) -> LockedPackage {
         LockedPackage {
@@ -206,14 +224,24 @@ mod tests {
             kernel: KernelLock {
                 release: "6.12.48+deb13-cloud-amd64".parse().unwrap(),
                 reason: "the base's own kernel; \"headers\" for it exist".to_owned(),
-                base: vec!["6.12.48+deb13-cloud-amd64".parse().unwrap()],
-                headers: vec!["6.12.48+deb13-cloud-amd64".parse().unwrap(), "6.12.47+deb13-amd64".parse().unwrap()],
+                swap: Some(KernelSwap {
+                    from: "6.12.47+deb13-cloud-amd64".parse().unwrap(),
+                    remove: vec!["linux-image-6.12.47+deb13-cloud-amd64".to_owned()],
+                    packages: PackageSet { packages: vec![package("linux-image", Archive::Machine)] },
+                }),
+                inputs: KernelInputs(toml::from_str(INPUTS).unwrap()),
             },
             modules: [("jool".parse().unwrap(), ModuleLock { version: "4.1.13".to_owned(), packages: url })].into(),
             packages: PackageSet::default(),
         };
         Lock {
             version: Lock::VERSION,
+            known_bad: vec![KnownBad {
+                set: "jool".parse().unwrap(),
+                version: "4.1.13".to_owned(),
+                kernel: "6.12.49+deb13-cloud-amd64".parse().unwrap(),
+                error: "main.c:7: error: too few arguments to \"f\"".to_owned(),
+            }],
             source_date_epoch: crate::model::SourceDateEpoch::from_secs(1_760_000_000),
             tier1: [("centos".parse().unwrap(), tier1(mirror)), ("debian.13".parse().unwrap(), tier1(bootstrap))]
                 .into(),
@@ -267,6 +295,8 @@ mod tests {
         fn any_text_survives(text in any::<String>()) {
             let mut lock = lock();
             lock.tier2.values_mut().for_each(|tier| tier.kernel.reason.clone_from(&text));
+            let value = toml::Value::from(text.clone());
+            lock.tier2.values_mut().for_each(|tier| drop(tier.kernel.inputs.0.insert(text.clone(), value.clone())));
             assert_eq!(Lock::parse(&lock.to_toml()).unwrap(), lock);
         }
     }

@@ -16,6 +16,7 @@ mod host;
 mod kmod;
 mod load;
 mod lock;
+mod lock_inputs;
 mod lock_text;
 mod names;
 mod rules;
@@ -30,10 +31,10 @@ pub use definition::{Definition, Project};
 pub use digest::definition_digest;
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, NameKind, Position};
 pub use host::{Directory, FileEntry, Group, Host, Link, Network, Units, User};
-pub use kmod::{AptBuild, Artifact, DnfBuild, KmodBuild, KmodSet, Verify};
+pub use kmod::{AptBuild, Artifact, DnfBuild, KmodBuild, KmodSet, Supports, Verify};
 pub use lock::{
-    Archive, KernelLock, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock, PackageSet, SetupRootLock,
-    Tier1Source,
+    Archive, KernelInputs, KernelLock, KernelSwap, KnownBad, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock,
+    PackageSet, SetupRootLock, Tier1Source,
 };
 pub use lock_text::LOCK_FILE;
 pub use tier::{Bootstrap, Family, KernelPolicy, Mirror, Repository, Signing, SwapPolicy, Tier1, Tier2};

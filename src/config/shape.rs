@@ -16,20 +16,31 @@ use super::error::{ConfigErrorKind, Finding};
 use super::schema;
 use crate::model::{
     AbsolutePath, ConnectionName, Digest, FileMode, GroupName, HostName, Hostname, ImageLocator, InterfacePattern,
-    IpPrefix, Karg, KernelRelease, KmodSetName, MacAddress, ModuleName, PackageName, ProjectName, RepositoryName,
-    Sha256Hex, TierName, UnitName, UserName,
+    IpPrefix, Karg, KernelNumber, KernelPattern, KernelRelease, KmodSetName, MacAddress, ModuleName, PackageName,
+    ProjectName, RepositoryName, Sha256Hex, TierName, UnitName, UserName,
 };
 
 /// What a value may be.
 #[derive(Debug, Clone)]
 pub(super) enum Shape {
     Record(BTreeMap<String, Field>),
-    Map { key: Option<TextCheck>, value: Box<Shape> },
+    Map {
+        key: Option<TextCheck>,
+        value: Box<Shape>,
+    },
     List(Box<Shape>),
-    Choice { words: Vec<String>, tagged: BTreeMap<String, Shape> },
+    Choice {
+        words: Vec<String>,
+        tagged: BTreeMap<String, Shape>,
+    },
     Text(Option<TextCheck>),
-    Integer { min: i64, max: i64 },
+    Integer {
+        min: i64,
+        max: i64,
+    },
     Boolean,
+    /// A table that another room reads.
+    Opaque,
 }
 
 #[derive(Debug, Clone)]
@@ -56,7 +67,7 @@ fn is_address(text: &str) -> Result<(), String> {
 }
 
 /// The checked types, by the name their schema has.
-const TEXT_CHECKS: [(&str, TextCheck); 22] = [
+const TEXT_CHECKS: [(&str, TextCheck); 24] = [
     ("AbsolutePath", parses::<AbsolutePath>),
     ("ConnectionName", parses::<ConnectionName>),
     ("Digest", parses::<Digest>),
@@ -68,6 +79,8 @@ const TEXT_CHECKS: [(&str, TextCheck); 22] = [
     ("InterfacePattern", parses::<InterfacePattern>),
     ("IpPrefix", parses::<IpPrefix>),
     ("Karg", parses::<Karg>),
+    ("KernelNumber", parses::<KernelNumber>),
+    ("KernelPattern", parses::<KernelPattern>),
     ("KernelRelease", parses::<KernelRelease>),
     ("KmodSetName", parses::<KmodSetName>),
     ("MacAddress", parses::<MacAddress>),
@@ -148,6 +161,9 @@ impl Compiler<'_> {
                 Some(key_check(pattern).ok_or_else(|| ShapeError { at: at.to_owned(), schema: pattern.clone() })?);
             return Ok(Shape::Map { key, value: Box::new(self.shape(value, at)?) });
         }
+        if schema["additionalProperties"] == Value::Bool(true) {
+            return Ok(Shape::Opaque);
+        }
         Ok(Shape::Map { key: None, value: Box::new(self.shape(&schema["additionalProperties"], at)?) })
     }
 
@@ -218,6 +234,8 @@ impl Shape {
             },
             Self::Boolean if node.boolean().is_none() => findings.push(wrong_type(node, "`true` or `false`")),
             Self::Boolean => {}
+            Self::Opaque if node.entries().is_none() => findings.push(wrong_type(node, "a table")),
+            Self::Opaque => {}
         }
     }
 
@@ -244,7 +262,7 @@ impl Shape {
             Self::Record(fields) => fields.get(key).map(|field| &field.shape),
             Self::Map { value, .. } => Some(value),
             Self::Choice { tagged, .. } => tagged.get(key),
-            Self::List(_) | Self::Text(_) | Self::Integer { .. } | Self::Boolean => None,
+            Self::List(_) | Self::Text(_) | Self::Integer { .. } | Self::Boolean | Self::Opaque => None,
         }
     }
 }

@@ -6,7 +6,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ImageLocator, Karg, KernelRelease, KmodSetName, ModuleName, PackageName, RepositoryName, TierName};
+use crate::model::{
+    ImageLocator, Karg, KernelNumber, KernelRelease, KmodSetName, ModuleName, PackageName, RepositoryName, TierName,
+};
 
 /// Package manager family of a distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -173,6 +175,18 @@ pub struct KernelPolicy {
     /// Exactly this kernel.
     #[serde(default)]
     pub pin: Option<KernelRelease>,
+    /// No kernel newer than this: 6.12 admits all of 6.12, 6.12.94 nothing after it.
+    #[serde(default)]
+    pub ceiling: Option<KernelNumber>,
+    /// No kernel older than this.
+    #[serde(default)]
+    pub floor: Option<KernelNumber>,
+    /// None of these kernels.
+    #[serde(default)]
+    pub deny: Vec<KernelRelease>,
+    /// No kernel built longer ago than this, in days; kernels whose build day nothing tells pass, and are named.
+    #[serde(default)]
+    pub max_age: Option<u32>,
     /// Whether another kernel than the base's may be put in.
     #[serde(default)]
     pub swap: SwapPolicy,

@@ -3,16 +3,13 @@
 //! Owns version ordering by the rules of rpm and dpkg. Pure: may not touch
 //! file systems or processes.
 
-mod choose;
 mod solve;
 mod universe;
 mod version;
 
-pub use choose::{KernelPolicy, PinRequest, choose};
 pub use solve::{
-    Blame, Candidate, Decision, Direction, Inputs, KernelFacts, KernelNumber, KernelNumberError, KernelPattern,
-    KernelPatternError, KernelSet, KnownBad, ModuleSet, NoKernel, Objection, Part, Pin, PinnedBy, Policy, Reach,
-    Rejection, Swap, Transaction, solve,
+    Blame, Candidate, Decision, Direction, Inputs, KernelFacts, KernelSet, KnownBad, ModuleSet, NoKernel, Objection,
+    Part, Pin, PinnedBy, Policy, Rejection, Swap, Transaction, solve,
 };
 pub use universe::{BaseMismatch, Headers, Kernel, PackageEntry, Provenance, Universe, UniverseError, kernels_in_base};
 pub use version::{DebVersion, DebVersionError, PackageVersion, RpmVersion, RpmVersionError};

@@ -7,6 +7,7 @@
 
 mod bootstrap;
 mod containerfile;
+pub mod decision;
 pub mod drift;
 pub mod host;
 mod select;

@@ -4,6 +4,7 @@
 //! and blank lines between descriptions. dpkg's status file, archive indexes,
 //! `dpkg-deb --field` and `apt-cache show` are all written in it.
 
+use std::io::{self, BufRead};
 use std::ops::Range;
 
 /// The description of one package; borrows from the text it was read from.
@@ -87,6 +88,28 @@ pub fn parse_stanzas(text: &str) -> Result<Vec<Stanza<'_>>, StanzaError> {
     Ok(stanzas)
 }
 
+/// Copies from an index the descriptions of those packages for whose name `keep` holds.
+///
+/// An index has tens of megabytes; it is read as a stream. Descriptions begin with the name there.
+///
+/// # Errors
+/// When it cannot be read or is no text.
+pub fn pick(mut index: impl BufRead, keep: impl Fn(&str) -> bool) -> io::Result<String> {
+    let mut picked = String::new();
+    let mut line = String::new();
+    let mut keeping = false;
+    while index.read_line(&mut line)? > 0 {
+        if let Some(name) = line.strip_prefix("Package:") {
+            keeping = keep(name.trim());
+        }
+        if keeping {
+            picked.push_str(&line);
+        }
+        line.clear();
+    }
+    Ok(picked)
+}
+
 fn close<'a>(text: &'a str, open: &mut Vec<(&'a str, Range<usize>)>) -> Option<Stanza<'a>> {
     let fields: Vec<_> = open.drain(..).map(|(name, value)| (name, &text[value])).collect();
     (!fields.is_empty()).then_some(Stanza { fields })
@@ -144,6 +167,15 @@ Architecture: amd64
         assert_eq!(gcc.get("Version"), Some("4:14.2.0-1"));
         assert!(gcc.is_installed() && !jool.is_installed());
         assert_eq!(gcc.require("Size").unwrap_err().to_string(), "the description of `gcc` has no `Size`");
+    }
+
+    #[test]
+    fn of_an_index_only_what_is_wanted_is_kept() {
+        let picked = pick(TEXT.as_bytes(), |name| name == "gcc").unwrap();
+        let stanzas = parse_stanzas(&picked).unwrap();
+        assert_eq!((stanzas.len(), stanzas[0].package()), (1, Ok("gcc")));
+        assert_eq!(pick(TEXT.as_bytes(), |_| true).unwrap().len(), TEXT.len());
+        assert_eq!(pick(TEXT.as_bytes(), |_| false).unwrap(), "");
     }
 
     #[test]

@@ -15,6 +15,11 @@ pub fn fields(deb: &str) -> Cmd {
     Cmd::new("dpkg-deb").package(PACKAGE).arg("--field").arg(deb)
 }
 
+/// Prints the files of a package as a tar archive.
+pub fn files(deb: &str) -> Cmd {
+    Cmd::new("dpkg-deb").package(PACKAGE).arg("--fsys-tarfile").arg(deb)
+}
+
 /// Prints the machine's architecture, such as `amd64`.
 pub fn architecture() -> Cmd {
     Cmd::new("dpkg").package(PACKAGE).arg("--print-architecture")
@@ -116,6 +121,7 @@ mod tests {
     #[test]
     fn command_lines() {
         insta::assert_snapshot!(fields("/w/x_1_all.deb"), @"dpkg-deb --field /w/x_1_all.deb");
+        insta::assert_snapshot!(files("/w/x_1_all.deb"), @"dpkg-deb --fsys-tarfile /w/x_1_all.deb");
         insta::assert_snapshot!(architecture(), @"dpkg --print-architecture");
     }
 }

@@ -27,6 +27,8 @@ pub struct RpmPackage {
     pub location: String,
     /// The address that `location` is below, when it is another one than the repository's.
     pub base: Option<String>,
+    /// When it was built, in seconds since 1970, where the metadata tells.
+    pub built: Option<i64>,
     /// What it provides, each as `name` or `name = version`.
     pub provides: Vec<String>,
 }
@@ -160,6 +162,7 @@ fn read_package(xml: &mut Xml<impl BufRead>) -> Result<RpmPackage, RepodataError
                     package.location = attribute(&attributes, "href").unwrap_or_default().to_owned();
                     package.base = attribute(&attributes, "base").map(str::to_owned);
                 }
+                "time" => package.built = attribute(&attributes, "build").and_then(|time| time.parse().ok()),
                 "provides" => in_provides = true,
                 "entry" if in_provides => package.provides.extend(capability(&attributes)),
                 _ => {}

@@ -67,6 +67,14 @@ impl Rpm<'_> {
         self.cmd().args(["--query", "--all"]).opt("--queryformat", format!("{record}\\n"))
     }
 
+    /// Notes in the database that these package files were installed in place of what has their names, whichever is
+    /// newer. No file of theirs is written and no script run.
+    pub fn replace_in_database<S: Into<String>>(&self, files: impl IntoIterator<Item = S>) -> Cmd {
+        // What they need is in the image and was resolved before; its files are not in a copy of the database.
+        let options = ["--upgrade", "--oldpackage", "--justdb", "--noscripts", "--nodeps", "--nosignature", "--"];
+        self.cmd().args(options).args(files)
+    }
+
     /// Lists the files, folders and links of packages; read with [`parse_files`].
     pub fn files<S: Into<String>>(&self, packages: impl IntoIterator<Item = S>) -> Cmd {
         let format = "[%{=NAME}\\t%{FILENAMES}\\n]";
@@ -138,9 +146,10 @@ mod tests {
     #[test]
     fn command_lines() {
         let rpm = Rpm { root: "/w/root", database: "/usr/lib/sysimage/rpm" };
-        insta::assert_snapshot!([rpm.installed(), rpm.files(["zfs"])].map(|cmd| cmd.to_string()).join("\n"), @r#"
+        insta::assert_snapshot!([rpm.installed(), rpm.files(["zfs"]), rpm.replace_in_database(["/w/kernel.rpm"])].map(|cmd| cmd.to_string()).join("\n"), @r#"
         rpm --root /w/root --dbpath /usr/lib/sysimage/rpm --query --all --queryformat "%{NAME}\\t%{EPOCHNUM}\\t%{VERSION}-%{RELEASE}\\t%{ARCH}\\t[%{PROVIDENAME} %{PROVIDEFLAGS:depflags} %{PROVIDEVERSION}\\t]\\n"
         rpm --root /w/root --dbpath /usr/lib/sysimage/rpm --query --queryformat "[%{=NAME}\\t%{FILENAMES}\\n]" -- zfs
+        rpm --root /w/root --dbpath /usr/lib/sysimage/rpm --upgrade --oldpackage --justdb --noscripts --nodeps --nosignature -- /w/kernel.rpm
         "#);
     }
 

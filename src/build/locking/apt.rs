@@ -1,12 +1,14 @@
 //! A private apt over the archives of one tier, for resolving and fetching without touching the machine's own.
 
 use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
 
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use super::super::packages::Archives;
 use super::super::{BuildError, Project, Session};
 use crate::build::error::{command, diagnosed, io};
+use crate::build::kernels::debs::Index;
 use crate::config::{Archive, Bootstrap, LockedPackage, PackageSet, Repository};
 use crate::model::RepositoryName;
 use crate::sys::dirs;
@@ -22,6 +24,8 @@ const MACHINE: &str = "machine";
 /// One archive with everything owned, so that it outlives the definition it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OwnedSource {
+    /// Name of the definition's repository; none for the archives tier 1 is made from.
+    name: Option<RepositoryName>,
     archive: Archive,
     uri: String,
     suites: Vec<String>,
@@ -40,6 +44,7 @@ pub(super) struct AptRoot<'s> {
     path: Utf8PathBuf,
     config: Utf8PathBuf,
     archives: Archives,
+    sources: AptSources,
 }
 
 /// The machine's own mirrors.
@@ -77,7 +82,7 @@ impl AptSources {
         let mut add = |suites: Vec<String>, (archive, uri): (Archive, String)| {
             if !suites.is_empty() {
                 let (components, keyring) = (components.clone(), Some(keyring.clone()));
-                sources.push(OwnedSource { archive, uri, suites, components, keyring });
+                sources.push(OwnedSource { name: None, archive, uri, suites, components, keyring });
             }
         };
         add(main, main_archive(bootstrap, machine)?);
@@ -94,7 +99,7 @@ impl AptSources {
         machine: &MachineArchives,
         project: &Project,
     ) -> Result<(), BuildError> {
-        for repository in repositories.values() {
+        for (name, repository) in repositories {
             let (archive, uri) = match repository.url.as_str() {
                 MACHINE => (Archive::Machine, machine.main.clone().ok_or(BuildError::NoMachineMirror)?),
                 url => (Archive::Url(url.to_owned()), url.to_owned()),
@@ -106,7 +111,8 @@ impl AptSources {
             };
             let suites = vec![repository.suite.clone().unwrap_or_else(|| "./".to_owned())];
             let components = repository.components.clone();
-            self.0.push(OwnedSource { archive, uri, suites, components, keyring });
+            let name = Some(name.clone());
+            self.0.push(OwnedSource { name, archive, uri, suites, components, keyring });
         }
         Ok(())
     }
@@ -117,6 +123,20 @@ impl AptSources {
             archives.insert(source.archive.clone(), &source.uri);
         }
         archives
+    }
+
+    /// The name operators know an index's archive under; the address of a machine's mirror is no name.
+    fn name_of(&self, index: &apt::IndexFile) -> String {
+        let is_its = |source: &&OwnedSource| {
+            source.uri.trim_end_matches('/') == index.uri && source.suites.contains(&index.suite)
+        };
+        let name = self.0.iter().find(is_its).and_then(|source| source.name.as_ref());
+        let place = match index.component.as_str() {
+            "" => index.suite.trim_end_matches("./").to_owned(),
+            component => format!("{}/{component}", index.suite),
+        };
+        let words = [name.map(ToString::to_string).unwrap_or_default(), place];
+        words.iter().filter(|word| !word.is_empty()).cloned().collect::<Vec<_>>().join(" ")
     }
 
     fn text(&self) -> Result<String, BuildError> {
@@ -171,7 +191,8 @@ impl<'s> AptRoot<'s> {
         {
             dir.write(file, text).map_err(io("writing", path.join(file)))?;
         }
-        Ok(Self { session, config: path.join("apt.conf"), path, archives: sources.archives() })
+        let (archives, sources) = (sources.archives(), sources.clone());
+        Ok(Self { session, config: path.join("apt.conf"), path, archives, sources })
     }
 
     /// Fetches the package lists, signatures checked.
@@ -236,10 +257,52 @@ impl<'s> AptRoot<'s> {
         })
     }
 
-    /// Every package of kernel headers on offer.
-    pub(super) fn headers(&self) -> Result<Vec<apt::Headers>, BuildError> {
-        let text = self.session.runner.read(&self.apt().headers()).map_err(command("listing kernel headers"))?;
-        let stanzas = deb822::parse_stanzas(&text).map_err(BuildError::Status)?;
-        apt::parse_headers(&stanzas).map_err(BuildError::AptOutput)
+    /// What the indexes of all archives say about kernels, in the order of the sources.
+    pub(super) fn kernels(&self) -> Result<Vec<Index>, BuildError> {
+        let text = self.session.runner.read(&self.apt().indexes()).map_err(command("listing package indexes"))?;
+        let files = apt::parse_indexes(&text).map_err(BuildError::AptOutput)?;
+        files.iter().map(|file| self.index(file)).collect()
+    }
+
+    fn index(&self, file: &apt::IndexFile) -> Result<Index, BuildError> {
+        let archive = self.sources.name_of(file);
+        let mut text = String::new();
+        let mut pick = |index: &mut dyn Read| {
+            text = deb822::pick(BufReader::new(index), |name| name.starts_with("linux-"))?;
+            Ok(())
+        };
+        let step = format!("reading the package index of {archive}");
+        self.session.runner.stream(&self.apt().index(&file.file), &mut pick).map_err(command(step))?;
+        Ok(Index { archive, text })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_named_as_operators_know_it() {
+        let source = |name: Option<&str>, uri: &str, suite: &str| OwnedSource {
+            name: name.map(|name| name.parse().unwrap()),
+            archive: Archive::Machine,
+            uri: uri.to_owned(),
+            suites: vec![suite.to_owned()],
+            components: Vec::new(),
+            keyring: None,
+        };
+        let sources = AptSources(vec![
+            source(None, "http://mirror.invalid/debian", "trixie"),
+            source(Some("backports"), "http://mirror.invalid/debian/", "trixie-backports"),
+            source(Some("site"), "http://site.invalid", "./"),
+        ]);
+        for (uri, suite, component, expected) in [
+            ("http://mirror.invalid/debian", "trixie", "main", "trixie/main"),
+            ("http://mirror.invalid/debian", "trixie-backports", "contrib", "backports trixie-backports/contrib"),
+            ("http://site.invalid", "./", "", "site"),
+        ] {
+            let (suite, component, uri) = (suite.to_owned(), component.to_owned(), uri.to_owned());
+            assert_eq!(sources.name_of(&apt::IndexFile { suite, component, uri, file: String::new() }), expected);
+        }
     }
 }

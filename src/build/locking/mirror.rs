@@ -1,12 +1,16 @@
 //! Resolving a tier 1 that is an upstream image.
 
 use super::super::{BuildError, Project, Session, chain, conventions, mirror};
+use super::tier2::config_paths;
 use crate::config::{LockedTier1, Mirror, Tier1Source};
-use crate::model::{PinnedReference, TierName};
-use crate::oci::Layout;
+use crate::model::{KernelRelease, PinnedReference, TierName};
+use crate::oci::{ImageTree, LayerSource, Layout};
 
 /// No package database is larger.
 const DATABASE_LIMIT: u64 = 256 << 20;
+
+/// No configuration of a kernel is larger.
+const CONFIG_LIMIT: u64 = 16 << 20;
 
 /// Resolves one tier: which image the reference leads to today, and which kernel is in it.
 ///
@@ -45,13 +49,37 @@ pub(super) fn dpkg_status(
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The configuration of a kernel of a mirrored image, where it has one.
+pub(super) fn config(
+    session: &Session,
+    project: &Project,
+    pinned: &PinnedReference,
+    release: &KernelRelease,
+) -> Result<Option<String>, BuildError> {
+    let layout = chain::open_layout(session)?;
+    let (tree, image) = tree(session, project, &layout, pinned)?;
+    config_in(&tree, &image.layer_source(&layout, chain::limits()), release)
+}
+
+/// The same of its tree.
+pub(super) fn config_in(
+    tree: &ImageTree,
+    layers: &dyn LayerSource,
+    release: &KernelRelease,
+) -> Result<Option<String>, BuildError> {
+    let paths = config_paths(release);
+    let Some(path) = paths.iter().find(|path| tree.resolve(path).is_some()) else { return Ok(None) };
+    let bytes = tree.read_file(layers, path, CONFIG_LIMIT)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
 /// The merged tree of a mirrored image, and the image; fetched when the store does not have it.
 pub(super) fn tree(
     session: &Session,
     project: &Project,
     layout: &Layout,
     pinned: &PinnedReference,
-) -> Result<(crate::oci::ImageTree, crate::oci::Image), BuildError> {
+) -> Result<(ImageTree, crate::oci::Image), BuildError> {
     let image = match chain::find_digest(layout, &pinned.resolved)? {
         Some(image) => image,
         None => mirror::fetch_pinned(session, project, layout, pinned)?,

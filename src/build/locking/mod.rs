@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 use cap_std::fs_utf8::camino::Utf8Path;
 
 use super::audit::{Event, Verb};
-use super::kernels::KernelPin;
+use super::kernels::KernelAsk;
 use super::packages::PackageCache;
 use super::preflight::{self, Needs};
 use super::{BuildError, Project, Session};
-use crate::config::{Bootstrap, Family, Lock, LockedPackage, LockedTier2, PackageSet, Tier1Source, Tier2};
+use crate::config::{Bootstrap, Family, KnownBad, Lock, LockedPackage, LockedTier2, PackageSet, Tier1Source, Tier2};
 use crate::model::SourceDateEpoch;
 use crate::plan::drift::{Drift, DriftKind};
 use crate::plan::{Selection, drift};
@@ -36,32 +36,64 @@ pub enum Update {
 ///
 /// # Errors
 /// When something cannot be resolved. The lock file then stays as it was.
-pub fn lock(session: &Session, project: &mut Project, update: &Update) -> Result<Vec<String>, BuildError> {
-    let wanted = work_list(project, update, None);
-    if !wanted.tier1.is_empty() || !wanted.tier2.is_empty() {
-        preflight::require(session, &Needs::to_lock(&project.definition))?;
-    }
-    lock_with_pin(session, project, update, None).map_err(|error| session.store.explain_space(error))
-}
-
-/// As [`lock`], with a kernel asked for on the command line.
-pub(super) fn lock_with_pin(
+pub fn lock(
     session: &Session,
     project: &mut Project,
     update: &Update,
-    pin: Option<&KernelPin>,
+    ask: &KernelAsk,
 ) -> Result<Vec<String>, BuildError> {
-    let wanted = work_list(project, update, pin);
+    let wanted = work_list(project, update, ask);
+    if !wanted.tier1.is_empty() || !wanted.tier2.is_empty() {
+        preflight::require(session, &Needs::to_lock(&project.definition))?;
+    }
+    make(session, project, update, ask).map_err(|error| session.store.explain_space(error))
+}
+
+/// Adds a build that failed with a compile error to the lock, so that no decision takes that kernel for that source
+/// again; `false` when the lock knew.
+///
+/// # Errors
+/// When there is no lock or it cannot be written.
+pub fn remember_known_bad(project: &mut Project, bad: KnownBad) -> Result<bool, BuildError> {
+    let Some(mut lock) = project.lock.clone() else {
+        return Err(BuildError::NotLocked { image: format!("module set {}", bad.set) });
+    };
+    let same = |known: &KnownBad| (&known.set, &known.version, &known.kernel) == (&bad.set, &bad.version, &bad.kernel);
+    if lock.known_bad.iter().any(same) {
+        return Ok(false);
+    }
+    lock.known_bad.push(bad);
+    lock.known_bad.sort();
+    project.save_lock(lock).map(|()| true)
+}
+
+/// Takes all failed builds out of the lock; returns them.
+///
+/// # Errors
+/// When the lock cannot be written.
+pub fn forget_known_bad(project: &mut Project) -> Result<Vec<KnownBad>, BuildError> {
+    let Some(mut lock) = project.lock.clone() else { return Ok(Vec::new()) };
+    let forgotten = std::mem::take(&mut lock.known_bad);
+    if !forgotten.is_empty() {
+        project.save_lock(lock)?;
+    }
+    Ok(forgotten)
+}
+
+fn make(session: &Session, project: &mut Project, update: &Update, ask: &KernelAsk) -> Result<Vec<String>, BuildError> {
+    let wanted = work_list(project, update, ask);
     if wanted.tier1.is_empty() && wanted.tier2.is_empty() {
         return Ok(Vec::new());
     }
     let mut lock = project.lock.clone().unwrap_or_else(|| Lock {
         version: 1,
         source_date_epoch: SourceDateEpoch::from_secs(0),
+        known_bad: Vec::new(),
         tier1: std::collections::BTreeMap::new(),
         tier2: std::collections::BTreeMap::new(),
     });
     forget_removed(project, &mut lock);
+    // Before anything is decided: the day is one of the inputs.
     lock.source_date_epoch = now();
     let mut changes = Vec::new();
     for name in &wanted.tier1 {
@@ -70,7 +102,7 @@ pub(super) fn lock_with_pin(
         lock.tier1.insert(name.clone(), entry);
     }
     for name in &wanted.tier2 {
-        let entry = tier2::resolve(session, project, &lock, name, pin)?;
+        let entry = tier2::resolve(session, project, &lock, name, ask)?;
         changes.push(format!("tier2/{name}: kernel {}", entry.kernel.release));
         lock.tier2.insert(name.clone(), entry);
     }
@@ -95,7 +127,7 @@ fn tier1(
 }
 
 /// What has to be resolved: a new tier 1 takes every tier 2 on it along.
-fn work_list(project: &Project, update: &Update, pin: Option<&KernelPin>) -> Selection {
+fn work_list(project: &Project, update: &Update, ask: &KernelAsk) -> Selection {
     let definition = &project.definition;
     let everything = Selection::all(definition);
     let (scope, forced) = match update {
@@ -113,8 +145,7 @@ fn work_list(project: &Project, update: &Update, pin: Option<&KernelPin>) -> Sel
         }
         tracing::debug!(%image, ?kind, "resolving anew");
     }
-    // A kernel asked for on the command line decides anew, whatever the lock says.
-    if matches!(pin, Some(KernelPin::Auto | KernelPin::Exact(_))) {
+    if ask.decides_anew() {
         wanted.tier2.extend(scope.tier2.iter().cloned());
     }
     let on_new_base = scope.tier2.iter().filter(|name| wanted.tier1.contains(&definition.tier2[*name].base)).cloned();
@@ -138,21 +169,21 @@ pub(super) fn settle(
     session: &Session,
     project: &mut Project,
     selection: &Selection,
-    pin: Option<&KernelPin>,
+    ask: &KernelAsk,
 ) -> Result<(), BuildError> {
     if session.settings.locked {
         project.check_drift(selection)?;
-        return match pin {
-            Some(KernelPin::Auto | KernelPin::Exact(_)) => Err(BuildError::Drift(super::project::DriftError {
+        return match ask.decides_anew() {
+            true => Err(BuildError::Drift(super::project::DriftError {
                 drifts: vec![Drift {
-                    image: "the kernel asked for by --kernel-pin".to_owned(),
+                    image: "the kernel asked for by --kernel-pin or --swap".to_owned(),
                     kind: DriftKind::Missing,
                 }],
             })),
-            _ => Ok(()),
+            false => Ok(()),
         };
     }
-    lock_with_pin(session, project, &Update::StaleOf(selection.clone()), pin).map(drop)
+    make(session, project, &Update::StaleOf(selection.clone()), ask).map(drop)
 }
 
 /// Makes sure that the packages of a bootstrapped tier 1 are in the store.
@@ -174,8 +205,7 @@ pub(super) fn ensure_tier2(
     tier: &Tier2,
     entry: &LockedTier2,
 ) -> Result<(), BuildError> {
-    let sets = entry.modules.values().map(|module| &module.packages).chain([&entry.packages]);
-    let packages: Vec<_> = sets.flat_map(|set| &set.packages).collect();
+    let packages: Vec<_> = package_sets(entry).flat_map(|set| &set.packages).collect();
     match project.definition.tier1[&tier.base].family() {
         Family::Apt => ensure(session, project, &tier2::apt_sources(session, project, tier)?, &packages),
         Family::Dnf => dnf::ensure(session, project, tier, entry),
@@ -207,16 +237,20 @@ pub fn vendor(session: &Session, project: &Project, target: &Utf8Path) -> Result
     Ok(())
 }
 
+/// What every stage of a tier 2 installs.
+fn package_sets(tier: &LockedTier2) -> impl Iterator<Item = &PackageSet> {
+    let kernel = tier.kernel.swap.iter().map(|swap| &swap.packages);
+    let modules = tier.modules.values().map(|module| &module.packages);
+    kernel.chain(modules).chain(std::iter::once(&tier.packages))
+}
+
 /// Every package the lock names, once.
 pub(super) fn packages(lock: &Lock) -> Vec<&LockedPackage> {
     let tier1 = lock.tier1.values().filter_map(|tier| match &tier.source {
         Tier1Source::Bootstrap { packages, .. } => Some(packages),
         Tier1Source::Mirror { .. } => None,
     });
-    let tier2 = lock
-        .tier2
-        .values()
-        .flat_map(|tier| tier.modules.values().map(|module| &module.packages).chain(std::iter::once(&tier.packages)));
+    let tier2 = lock.tier2.values().flat_map(package_sets);
     let all: BTreeSet<_> = tier1.chain(tier2).flat_map(|set| &set.packages).collect();
     all.into_iter().collect()
 }

@@ -15,7 +15,7 @@ use super::containers::Containers;
 use super::error::io;
 use super::packages::PackageCache;
 use super::{BuildError, Project, Session, locking};
-use crate::config::{Family, KmodSet, LockedTier2, PackageSet, Tier2};
+use crate::config::{Family, KernelInputs, KmodSet, LockedTier2, PackageSet, Tier2};
 use crate::model::{KmodSetName, SourceDateEpoch, TierName};
 use crate::oci::{Image, Layout};
 use crate::plan::{self, SetStage, StageKit, Tier2Stages};
@@ -128,7 +128,7 @@ fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, Bu
     #[derive(Serialize)]
     struct Inputs<'a> {
         tier: &'a Tier2,
-        entry: &'a LockedTier2,
+        entry: LockedTier2,
         sets: Vec<&'a KmodSet>,
         base: String,
         containerfile: String,
@@ -139,9 +139,12 @@ fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, Bu
     let tier = &project.definition.tier2[name];
     let entry = locked(project, name)?;
     let family = project.definition.tier1[&tier.base].family();
+    // The kernel decides what is in the image; what else there was to choose from does not.
+    let mut deciding = entry.clone();
+    deciding.kernel.inputs = KernelInputs::default();
     Ok(chain::inputs_key(&Inputs {
         tier,
-        entry,
+        entry: deciding,
         sets: tier.modules.iter().map(|set| &project.definition.kmods[set]).collect(),
         base: base.digest().to_string(),
         containerfile: containerfile(project, name, tier, entry)?,

@@ -5,7 +5,7 @@ use globset::GlobBuilder;
 use crate::config::document::Node;
 use crate::config::error::{ConfigErrorKind, Finding, NameKind};
 use crate::config::shape::nearest_or_all;
-use crate::model::AbsolutePath;
+use crate::model::{AbsolutePath, KernelNumber};
 
 use super::{bad_value, exactly_one, unique};
 
@@ -28,9 +28,32 @@ pub(in crate::config) fn kmod(root: Node<'_>, folder: &str, findings: &mut Vec<F
             renamed(root, family, findings);
         }
     }
+    if let Some(node) = root.get("supports") {
+        supports(node, findings);
+    }
     root.items_of("artifact").for_each(|node| artifact(node, findings));
     if let Some(node) = root.get("verify") {
         verify(node, findings);
+    }
+}
+
+fn supports(node: Node<'_>, findings: &mut Vec<Finding>) {
+    unique(node, "config", "symbol", findings);
+    for (text, item) in node.texts_of("config") {
+        let symbol = text.strip_prefix('!').unwrap_or(text).strip_prefix("CONFIG_").unwrap_or_default();
+        if symbol.is_empty() || !symbol.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            findings.push(bad_value(item, format!("`{text}` is not a symbol: write `CONFIG_X` or `!CONFIG_X`")));
+        }
+    }
+    if let Some((_, version)) = node.text_of("version").filter(|(text, _)| text.is_empty()) {
+        findings.push(bad_value(version, "an empty version is no version"));
+    }
+    let number = |key| node.text_of(key).and_then(|(text, value)| Some((text.parse::<KernelNumber>().ok()?, value)));
+    if let (Some((min, lower)), Some((max, upper))) = (number("min"), number("max"))
+        && min.is_above(&max)
+    {
+        let reason = format!("no kernel is from {min} and up to {max}");
+        findings.push(bad_value(lower, reason).also(upper.span(), "the newest"));
     }
 }
 

@@ -3,6 +3,8 @@
 use crate::config::document::Node;
 use crate::config::error::{ConfigErrorKind, Finding};
 
+use crate::model::KernelNumber;
+
 use super::{bad_value, exactly_one, not_both, relative, unique, url, word};
 
 pub(in crate::config) fn tier1(root: Node<'_>, findings: &mut Vec<Finding>) {
@@ -62,12 +64,31 @@ pub(in crate::config) fn tier2(root: Node<'_>, findings: &mut Vec<Finding>) {
     for (_, _, node) in root.entries_of("repositories") {
         repository(node, findings);
     }
+    if let Some(kernel) = root.get("kernel") {
+        policy(kernel, findings);
+    }
     if let Some(signing) = root.get("signing") {
         for key in ["key", "certificate"] {
             if let Some((text, node)) = signing.text_of(key) {
                 relative(text, node, findings);
             }
         }
+    }
+}
+
+fn policy(kernel: Node<'_>, findings: &mut Vec<Finding>) {
+    unique(kernel, "deny", "kernel", findings);
+    if let Some((pin, node)) = kernel.text_of("pin")
+        && let Some((_, denied)) = kernel.texts_of("deny").find(|(denied, _)| *denied == pin)
+    {
+        findings.push(bad_value(denied, format!("`{pin}` is denied and pinned")).also(node.span(), "pinned here"));
+    }
+    let number = |key| kernel.text_of(key).and_then(|(text, node)| Some((text.parse::<KernelNumber>().ok()?, node)));
+    if let (Some((floor, lower)), Some((ceiling, upper))) = (number("floor"), number("ceiling"))
+        && floor.is_above(&ceiling)
+    {
+        let reason = format!("no kernel is from {floor} and up to {ceiling}");
+        findings.push(bad_value(lower, reason).also(upper.span(), "the ceiling"));
     }
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::universe::{Headers, Kernel, Provenance};
 use super::super::version::PackageVersion;
-use super::range::{KernelNumber, ModuleSet};
-use crate::model::{KernelRelease, KmodSetName};
+use super::range::ModuleSet;
+use crate::model::{KernelNumber, KernelRelease, KmodSetName};
 
 /// Everything that is known. The order of no list matters.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,20 +20,30 @@ pub struct Inputs {
     pub base: Vec<Kernel>,
     /// Installed packages that follow the base's kernel version by version and have to move with it, such as
     /// `kernel-tools`; what holds the kernel itself included.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub moving: Vec<Part>,
+    /// Installed packages that cannot stay without the base's kernel and have no counterpart for another one, such
+    /// as Debian's `linux-image-amd64`, which only points to the newest: they go with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pointing: Vec<Part>,
     /// Headers on offer.
     pub headers: Vec<Headers>,
     /// Kernels on offer, each with all its packages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub swaps: Vec<KernelSet>,
     /// What else is known about kernels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<KernelRelease, KernelFacts>,
     /// The module sets to build.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<ModuleSet>,
     /// Builds that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub known_bad: Vec<KnownBad>,
     /// What the operator wants.
     pub policy: Policy,
     /// Days since 1970-01-01, for the maximum age. The solver has no clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub today: Option<i64>,
 }
 
@@ -101,16 +111,24 @@ pub struct KnownBad {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Policy {
     /// Exactly this kernel; without it the solver chooses.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
     /// No kernel newer than this; 6.12 admits all of 6.12.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<KernelNumber>,
     /// No kernel older than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<KernelNumber>,
     /// None of these.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub deny: BTreeSet<KernelRelease>,
     /// Whether another kernel than the base's may be put in.
     pub swap: Swap,
+    /// Who decided that.
+    #[serde(skip_serializing_if = "PinnedBy::is_definition")]
+    pub swap_by: PinnedBy,
     /// No kernel built longer ago than this, in days. Kernels whose build day is unknown pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u32>,
 }
 
@@ -124,14 +142,30 @@ pub struct Pin {
     pub by: PinnedBy,
 }
 
-/// Who pinned a kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Who asked for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PinnedBy {
     /// The definition.
+    #[default]
     Definition,
     /// The command line.
     CommandLine,
+}
+
+impl PinnedBy {
+    const fn is_definition(&self) -> bool {
+        matches!(self, Self::Definition)
+    }
+}
+
+impl fmt::Display for PinnedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Definition => "the definition",
+            Self::CommandLine => "the command line",
+        })
+    }
 }
 
 /// Whether the base's kernel may be replaced.

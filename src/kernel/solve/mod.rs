@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use inputs::{Inputs, KernelFacts, KernelSet, KnownBad, Part, Pin, PinnedBy, Policy, Swap};
 pub use outcome::{Blame, Candidate, Decision, Direction, NoKernel, Rejection, Transaction};
-pub use range::{KernelNumber, KernelNumberError, KernelPattern, KernelPatternError, ModuleSet, Objection, Reach};
+pub use range::{ModuleSet, Objection};
 
 use super::universe::{Headers, Kernel, flavour};
-use crate::model::{KernelRelease, KmodSetName};
+use crate::model::{KernelNumber, KernelRelease, KmodSetName};
 
 /// Chooses the kernel.
 ///
@@ -257,7 +257,7 @@ fn transaction(inputs: &Inputs, base: &Kernel, set: &KernelSet) -> Transaction {
         std::cmp::Ordering::Greater => Direction::Upgrade,
     };
     let own = Part { name: base.package.clone(), version: base.version.clone() };
-    let remove: BTreeSet<_> = inputs.moving.iter().cloned().chain([own]).collect();
+    let remove: BTreeSet<_> = inputs.moving.iter().chain(&inputs.pointing).cloned().chain([own]).collect();
     let install: BTreeSet<_> = set.packages.iter().cloned().collect();
     Transaction { direction, remove: remove.into_iter().collect(), install: install.into_iter().collect() }
 }
@@ -345,3 +345,6 @@ fn blame(inputs: &Inputs, base: &Kernel, candidates: &[Candidate]) -> Vec<Blame>
     };
     names.iter().filter_map(alone).collect()
 }
+
+#[cfg(test)]
+mod tests;

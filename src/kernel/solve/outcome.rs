@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::universe::{Headers, Kernel, flavour};
 use super::super::version::PackageVersion;
-use super::inputs::{KernelSet, Part, Swap};
-use super::range::{KernelNumber, Objection};
+use super::inputs::{KernelSet, Part};
+use super::range::Objection;
 use super::table::Table;
-use crate::model::{KernelRelease, KmodSetName};
+use crate::model::{KernelNumber, KernelRelease, KmodSetName};
 
 /// The chosen kernel with everything that led to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,10 +223,18 @@ pub enum NoKernel {
     #[error("the base holds {} kernels, and an image has exactly one:{}", kernels.len(), kernel_lines(kernels))]
     SeveralInBase { kernels: Vec<Kernel> },
     /// The base has this kernel, but nothing can be built for it.
-    #[error("no headers are on offer for the base's kernel {release}\n{}", Table { candidates, about: release })]
+    #[error(
+        "no headers are on offer for the base's kernel {release}{}\n{}",
+        blame_lines(blame),
+        Table { candidates, about: release }
+    )]
     NoHeaders { release: KernelRelease, candidates: Vec<Candidate>, blame: Vec<Blame>, fix: String },
     /// The pinned kernel is not the base's and cannot be put in its place.
-    #[error("the kernel is pinned to {pin}, and the base has {base}\n{}", Table { candidates, about: pin })]
+    #[error(
+        "the kernel is pinned to {pin}, and the base has {base}{}\n{}",
+        blame_lines(blame),
+        Table { candidates, about: pin }
+    )]
     PinNotInBase { pin: KernelRelease, base: KernelRelease, candidates: Vec<Candidate>, blame: Vec<Blame>, fix: String },
     /// Headers there are, but something speaks against every kernel.
     #[error(
@@ -235,9 +243,6 @@ pub enum NoKernel {
         Table { candidates, about: release }
     )]
     Unacceptable { release: KernelRelease, against: String, candidates: Vec<Candidate>, blame: Vec<Blame>, fix: String },
-    /// A policy that the caller cannot carry out.
-    #[error("`kernel.swap = \"{}\"` cannot be carried out yet: only `never` can", swap.as_str())]
-    SwapNotYet { swap: Swap },
 }
 
 impl NoKernel {
@@ -247,7 +252,6 @@ impl NoKernel {
             Self::NoHeaders { fix, .. } | Self::PinNotInBase { fix, .. } | Self::Unacceptable { fix, .. } => {
                 Some(fix.clone())
             }
-            Self::SwapNotYet { .. } => Some("leave `kernel.swap` out, or set it to \"never\"".to_owned()),
             Self::BaseIsEmpty | Self::SeveralInBase { .. } => None,
         }
     }

@@ -13,7 +13,7 @@ pub use config::{
     stage_config, stage_sources,
 };
 pub use parse::{
-    Candidate, Headers, MachineArchives, ParseError, below, parse_candidates, parse_fetched, parse_headers,
+    Candidate, IndexFile, MachineArchives, ParseError, below, parse_candidates, parse_fetched, parse_indexes,
     parse_machine_archives, uri_of,
 };
 pub use problem::diagnose;
@@ -99,15 +99,15 @@ impl Apt<'_> {
         cmd.arg("--").args(selection)
     }
 
-    /// Prints the descriptions of these packages, `name=version` or `name:architecture=version`;
-    /// read with [`parse_stanzas`](super::deb822::parse_stanzas).
-    pub fn show<S: Into<String>>(&self, packages: impl IntoIterator<Item = S>) -> Cmd {
-        self.cmd("apt-cache").args(["show", "--"]).args(packages)
+    /// Prints which package indexes there are; read with [`parse_indexes`].
+    pub fn indexes(&self) -> Cmd {
+        self.cmd("apt-get").arg("indextargets").opt("--format", parse::INDEX_FORMAT).arg("Created-By: Packages")
     }
 
-    /// Prints the descriptions of all kernel headers on offer, every version; read with [`parse_headers`].
-    pub fn headers(&self) -> Cmd {
-        self.show(["?name(^linux-headers-[0-9])"])
+    /// Prints one of them, without its compression; what is wanted of it is read with
+    /// [`pick`](super::deb822::pick).
+    pub fn index(&self, file: &str) -> Cmd {
+        self.cmd("/usr/lib/apt/apt-helper").args(["cat-file", file])
     }
 
     /// Fetches files, several at once over each connection, and verifies each.
@@ -140,8 +140,8 @@ mod tests {
             APT.update(),
             APT.resolve(None, BASE_SELECTION),
             APT.resolve(Some("/w/status"), ["jool-dkms"]),
-            APT.show(["gcc=4:14.2.0-1"]),
-            APT.headers(),
+            APT.indexes(),
+            APT.index("/w/lists/trixie_main_Packages"),
             APT.download([file.clone(), file]),
         ];
         insta::assert_snapshot!(lines.map(|cmd| cmd.to_string()).join("\n"));

@@ -1,7 +1,5 @@
 //! What apt prints, read.
 
-use crate::model::{KernelRelease, KernelReleaseError};
-use crate::tool::deb822::{Stanza, StanzaError};
 use crate::tool::percent;
 
 /// Output of apt that is not what was asked for.
@@ -15,9 +13,9 @@ pub enum ParseError {
     /// The archive has no digest that can be relied on.
     #[error("apt offers `{file}` without a SHA-256 digest")]
     NoDigest { file: String },
-    /// A package description lacks a field.
-    #[error(transparent)]
-    Stanza(#[from] StanzaError),
+    /// A line of `indextargets` in another form than was asked for.
+    #[error("apt answered with a line that names no index: `{line}`")]
+    Index { line: String },
 }
 
 /// One package file that apt would fetch.
@@ -120,53 +118,41 @@ fn keep_first(slot: &mut Option<String>, root: &str) {
     slot.get_or_insert_with(|| root.to_owned());
 }
 
-/// Kernel headers on offer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Headers {
-    /// The kernel they are for.
-    pub release: KernelRelease,
-    /// Name of the package.
-    pub package: String,
-    /// Its version.
-    pub version: String,
-    /// The image packages they go with, best first, as its dependency names them.
-    pub images: Vec<String>,
+/// Columns of [`super::Apt::indexes`].
+pub(super) const INDEX_FORMAT: &str = "$(RELEASE)|$(COMPONENT)|$(REPO_URI)|$(FILENAME)";
+
+/// A package index of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexFile {
+    /// The suite, as the sources name it.
+    pub suite: String,
+    /// The component; empty where the archive has none.
+    pub component: String,
+    /// Root of the archive, without trailing slash.
+    pub uri: String,
+    /// The index on this machine.
+    pub file: String,
 }
 
-/// Picks the headers of whole kernels out of package descriptions, as [`super::Apt::headers`] prints them.
-///
-/// Passed over are the parts that several kernels share (`…-common`, `…-common-rt`)
-/// and packages that only point to the newest headers.
+/// Reads what [`super::Apt::indexes`] printed, in its order.
 ///
 /// # Errors
-/// When a description has no name or version.
-pub fn parse_headers(stanzas: &[Stanza<'_>]) -> Result<Vec<Headers>, ParseError> {
-    let mut headers = Vec::new();
-    for stanza in stanzas {
-        let package = stanza.package()?;
-        let Some(Ok(release)) = release_of(package) else { continue };
-        headers.push(Headers {
-            release,
-            package: package.to_owned(),
-            version: stanza.require("Version")?.to_owned(),
-            images: images(stanza.get("Depends").unwrap_or_default()),
-        });
-    }
-    headers.sort();
-    headers.dedup();
-    Ok(headers)
-}
-
-fn release_of(package: &str) -> Option<Result<KernelRelease, KernelReleaseError>> {
-    let release = package.strip_prefix("linux-headers-")?;
-    let shared = release.ends_with("-common") || release.contains("-common-");
-    (!shared).then(|| release.parse())
-}
-
-/// The alternatives of a dependency that are kernel images.
-fn images(depends: &str) -> Vec<String> {
-    let names = depends.split([',', '|']).filter_map(|item| item.split_whitespace().next());
-    names.filter(|name| name.starts_with("linux-image-")).map(str::to_owned).collect()
+/// At the first line in another form.
+pub fn parse_indexes(output: &str) -> Result<Vec<IndexFile>, ParseError> {
+    let index = |line: &str| {
+        let [suite, component, uri, file] = line.split('|').collect::<Vec<_>>()[..] else {
+            return Err(ParseError::Index { line: line.to_owned() });
+        };
+        // An unknown value is printed as its name.
+        let component = if component.starts_with('$') { "" } else { component };
+        Ok(IndexFile {
+            suite: suite.to_owned(),
+            component: component.to_owned(),
+            uri: uri.trim_end_matches('/').to_owned(),
+            file: file.to_owned(),
+        })
+    };
+    output.lines().filter(|line| !line.is_empty()).map(index).collect()
 }
 
 /// The file a line of `apt-helper download-file` says it begins to fetch.
@@ -178,7 +164,6 @@ pub fn parse_fetched(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tool::deb822::parse_stanzas;
 
     #[test]
     fn candidates_are_read_from_real_output() {
@@ -236,14 +221,21 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_those_of_whole_kernels() {
-        let stanzas = parse_stanzas(include_str!("../testdata/apt-headers.txt")).unwrap();
-        let headers = parse_headers(&stanzas).unwrap();
-        let lines: Vec<_> = headers
-            .iter()
-            .map(|found| format!("{} {} {}", found.release, found.version, found.images.join(" ")))
-            .collect();
-        insta::assert_debug_snapshot!(lines);
+    fn indexes_are_told_by_suite_and_component() {
+        let output = "trixie|main|http://deb.example.invalid/debian/|/w/lists/a_Packages\n\
+                      ./|$(COMPONENT)|http://site.example.invalid|/w/lists/b_Packages\n";
+        let index = |suite: &str, component: &str, uri: &str, file: &str| IndexFile {
+            suite: suite.into(),
+            component: component.into(),
+            uri: uri.into(),
+            file: file.into(),
+        };
+        let expected = [
+            index("trixie", "main", "http://deb.example.invalid/debian", "/w/lists/a_Packages"),
+            index("./", "", "http://site.example.invalid", "/w/lists/b_Packages"),
+        ];
+        assert_eq!(parse_indexes(output).unwrap(), expected);
+        assert!(parse_indexes("E: nonsense").is_err());
     }
 
     #[test]

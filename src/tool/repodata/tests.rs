@@ -71,6 +71,7 @@ fn packages_are_read() {
             size: 6377,
             location: "kernel-devel-6.12.0-124.8.1.rv10.x86_64.rpm".into(),
             base: None,
+            built: Some(1_760_000_000),
             provides: vec![
                 "installonlypkg(kernel)".into(),
                 "kernel-devel = 6.12.0-124.8.1.rv10".into(),
@@ -80,6 +81,7 @@ fn packages_are_read() {
         }
     );
     assert_eq!(packages[1].provides, ["hello-dkms = 1.0-1.rv10"], "what is required is not provided");
+    assert_eq!(packages[1].built, None);
     let odd = &packages[2];
     assert_eq!((&*odd.name, &*odd.version), ("a&b++", "32:1.0~rc1-1"));
     assert_eq!((&*odd.location, odd.base.as_deref()), ("Packages/a&b.rpm", Some("https://other.example.org/")));

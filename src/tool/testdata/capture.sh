@@ -9,8 +9,6 @@ wanted='libc6_|libcap2_|bash_|zlib1g_|libc-bin|gcc-14-base|systemd_|debian-archi
 
 apt-get install --print-uris -qq --yes --no-install-recommends --option Acquire::ForceHash=SHA256 -- \
     '?or(?essential,?priority(required))' apt | grep -E "$wanted" | hide > apt-print-uris.txt
-apt-cache show -- '?name(^linux-headers-[0-9])' |
-    awk 'BEGIN { RS = ""; ORS = "\n\n" } /linux-headers-6.12.(94|115)\+/' > apt-headers.txt
 
 unset APT_CONFIG
 format='$(LABEL)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)'

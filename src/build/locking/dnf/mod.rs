@@ -6,48 +6,53 @@
 
 mod root;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cap_std::fs_utf8::camino::Utf8Path;
 
-use super::super::kernels::{self, KernelPin};
+use super::super::kernels::{self, KernelAsk, rpms, sets};
 use super::super::packages::PackageCache;
 use super::super::{BuildError, Project, Session};
-use super::tier2::kernel_lock;
-use crate::config::{DnfBuild, Family, LockedPackage, LockedTier1, LockedTier2, ModuleLock, PackageSet, Tier2};
-use crate::kernel::{Decision, PackageEntry, Provenance, Universe, kernels_in_base};
+use crate::config::{DnfBuild, Family, KmodSet, Lock, LockedPackage, LockedTier2, ModuleLock, PackageSet, Tier2};
+use crate::kernel::{Inputs, ModuleSet, PackageVersion, Transaction};
 use crate::model::{KernelRelease, KmodSetName, TierName};
 use crate::sys::dirs;
+use crate::tool::repodata::RpmPackage;
 use crate::tool::rpm::upstream_version;
-use root::{DnfRoot, Fetched};
+use root::{DnfRoot, Fetched, Offer};
 
 /// Resolves one tier and keeps its packages.
 pub(super) fn resolve(
     session: &Session,
     project: &Project,
+    lock: &Lock,
     name: &TierName,
-    tier: &Tier2,
-    base: &LockedTier1,
-    pin: Option<&KernelPin>,
+    ask: &KernelAsk,
 ) -> Result<LockedTier2, BuildError> {
+    let tier = &project.definition.tier2[name];
+    let base = &lock.tier1[&tier.base];
     let builds = builds(project, name, tier)?;
-    let root = DnfRoot::create(session, project, tier, base)?;
+    let with_config = tier.modules.iter().any(|set| !project.definition.kmods[set].supports.config.is_empty());
+    let root = DnfRoot::create(session, project, tier, base, with_config)?;
     root.update()?;
-    let resolver = DnfResolver { session, name, root, cache: PackageCache::open(session)? };
+    let resolver = DnfResolver { session, project, name, root, cache: PackageCache::open(session)? };
     let step = session.step(format!("choose the kernel of tier2/{name}"))?;
-    let decision = resolver.decide(tier, pin)?;
+    let inputs = resolver.inputs(lock, tier, &builds, ask)?;
+    let decision = kernels::decide(name, &inputs)?;
     step.finish(format!("{}: {}", decision.release(), decision.reason));
+    let swapped = decision.swap.as_ref().map(|transaction| resolver.new_kernel(transaction)).transpose()?;
     let mut modules = BTreeMap::new();
     for (set, build) in &builds {
         modules.insert((*set).clone(), resolver.module(set, build, decision.release())?);
     }
+    super::tier2::check_versions(&inputs.sets, &modules)?;
     let install = builds.values().flat_map(|build| &build.install).chain(&tier.packages);
     let packages = resolver.packages("image", "the image", &install.map(ToString::to_string).collect::<Vec<_>>())?;
     super::tier2::refuse_build_tools(name, &packages)?;
     Ok(LockedTier2 {
         definition: project.definition.tier2_digest(name).expect("the tier is in the definition"),
         base: base.digest(),
-        kernel: kernel_lock(&decision),
+        kernel: kernels::kernel_lock(&inputs, &decision, swapped),
         modules,
         packages,
     })
@@ -69,29 +74,52 @@ fn builds<'a>(
 /// Resolves with dnf against the packages of tier 1.
 struct DnfResolver<'a> {
     session: &'a Session,
+    project: &'a Project,
     name: &'a TierName,
     root: DnfRoot<'a>,
     cache: PackageCache<'a>,
 }
 
 impl DnfResolver<'_> {
-    fn decide(&self, tier: &Tier2, pin: Option<&KernelPin>) -> Result<Decision, BuildError> {
-        let mut base = Universe::default();
-        for package in &self.root.installed {
-            let provides: Vec<_> = package.provides.iter().map(String::as_str).collect();
-            let (name, version, architecture) = (&*package.name, &*package.version, &*package.architecture);
-            base.add_rpms([PackageEntry { name, version, architecture, provides: &provides }], &Provenance::Base)?;
+    /// Everything the decision depends on.
+    fn inputs(
+        &self,
+        lock: &Lock,
+        tier: &Tier2,
+        builds: &BTreeMap<&KmodSetName, &DnfBuild>,
+        ask: &KernelAsk,
+    ) -> Result<Inputs, BuildError> {
+        let mut found = rpms::in_base(&tier.base, &self.root.kernels, &self.root.installed)?;
+        let names: BTreeSet<_> = found.moving.iter().map(|part| part.name.clone()).collect();
+        let sources: BTreeSet<_> = builds.values().map(|build| source(build)).collect();
+        let keep = |package: &RpmPackage| {
+            package.name.starts_with("kernel") || names.contains(&package.name) || sources.contains(&package.name)
+        };
+        let offers = self.root.on_offer(keep)?;
+        let offers: Vec<_> = offers.into_iter().map(|offer| (offer.repository, offer.package)).collect();
+        let mut sets = Vec::with_capacity(builds.len());
+        for (name, build) in builds {
+            sets.push(module_set(&self.project.definition.kmods[*name], build, &offers));
         }
-        let in_base = kernels_in_base(&self.root.kernels, base.kernels)
-            .map_err(|source| BuildError::BaseKernels { tier: tier.base.clone(), source })?;
-        let mut offered = Universe::default();
-        for (_, package) in self.root.on_offer(|package| package.name.starts_with("kernel"))? {
-            let provides: Vec<_> = package.provides.iter().map(String::as_str).collect();
-            let (name, version, architecture) = (&*package.name, &*package.version, &*package.architecture);
-            let entry = PackageEntry { name, version, architecture, provides: &provides };
-            offered.add_rpms([entry], &Provenance::Archive("dnf".to_owned()))?;
+        rpms::add_offers(&mut found, &offers)?;
+        let wanted = sets::symbols(&sets);
+        for (release, config) in &self.root.configs {
+            found.note_config(release, config, &wanted);
         }
-        kernels::decide(self.name, &in_base, &offered.headers, &tier.kernel, pin)
+        Ok(kernels::inputs(self.project, lock, self.name, found, sets, ask))
+    }
+
+    /// Fetches what replaces the base's kernel, and from then on resolves as if it had.
+    fn new_kernel(&self, transaction: &Transaction) -> Result<PackageSet, BuildError> {
+        let exactly = |part: &crate::kernel::Part| format!("{}-{}", part.name, part.version);
+        let selection: Vec<_> = transaction.install.iter().map(exactly).collect();
+        let folder = self.session.store.work_folder(&format!("rpm-{}/kernel", self.name))?;
+        let fetched = self.root.fetch_kernel(&selection, &folder)?;
+        let packages = self.identify(&fetched)?;
+        super::tier2::refuse_build_tools(self.name, &PackageSet { packages: packages.clone() })?;
+        self.root.replace(fetched.values().map(|file| folder.join(file).into_string()))?;
+        keep(&self.cache, &packages.iter().collect::<Vec<_>>(), &fetched, &folder)?;
+        Ok(PackageSet { packages })
     }
 
     fn module(&self, set: &KmodSetName, build: &DnfBuild, kernel: &KernelRelease) -> Result<ModuleLock, BuildError> {
@@ -100,8 +128,7 @@ impl DnfResolver<'_> {
         let own = build.packages.iter().map(ToString::to_string);
         let packages =
             self.packages(&format!("set-{set}"), set.as_str(), &fixed.into_iter().chain(own).collect::<Vec<_>>())?;
-        let first = build.packages.first().map(ToString::to_string).unwrap_or_default();
-        let version = packages.packages.iter().find(|package| package.name == first);
+        let version = packages.packages.iter().find(|package| package.name == source(build));
         let version = version.map(|package| upstream_version(&package.version).to_owned()).unwrap_or_default();
         Ok(ModuleLock { version, packages })
     }
@@ -121,7 +148,7 @@ impl DnfResolver<'_> {
     /// Finds each fetched file in the metadata it was resolved from.
     fn identify(&self, fetched: &Fetched) -> Result<Vec<LockedPackage>, BuildError> {
         let mut known = BTreeMap::new();
-        for (archive, package) in self.root.on_offer(|package| fetched.contains_key(&package.sha256))? {
+        for Offer { archive, package, .. } in self.root.on_offer(|package| fetched.contains_key(&package.sha256))? {
             known.entry(package.sha256.clone()).or_insert((archive, package));
         }
         let mut packages = Vec::with_capacity(fetched.len());
@@ -141,6 +168,21 @@ impl DnfResolver<'_> {
         packages.sort();
         Ok(packages)
     }
+}
+
+/// The package that holds the source of a set.
+fn source(build: &DnfBuild) -> String {
+    build.packages.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// A set with the newest version of its source on offer, which is what dnf will take.
+fn module_set(set: &KmodSet, build: &DnfBuild, offers: &[(String, RpmPackage)]) -> ModuleSet {
+    let name = source(build);
+    let offered = offers.iter().filter(|(_, package)| package.name == name);
+    let versions = offered.filter_map(|(_, package)| package.version.parse().ok().map(PackageVersion::Rpm));
+    let newest = versions.max().map(|version| version.to_string()).unwrap_or_default();
+    let upstream = upstream_version(&newest);
+    sets::module_set(set, upstream, upstream)
 }
 
 /// Moves those of `packages` that were fetched into the store.
@@ -163,13 +205,13 @@ pub(super) fn ensure(
     entry: &LockedTier2,
 ) -> Result<(), BuildError> {
     let cache = PackageCache::open(session)?;
-    let sets: Vec<_> = entry.modules.values().map(|module| &module.packages).chain([&entry.packages]).collect();
+    let sets: Vec<_> = super::package_sets(entry).collect();
     let all: Vec<_> = sets.iter().flat_map(|set| &set.packages).collect();
     if cache.missing(&all)?.is_empty() {
         return Ok(());
     }
     let lock = project.lock.as_ref().expect("a locked tier comes from a lock");
-    let root = DnfRoot::create(session, project, tier, &lock.tier1[&tier.base])?;
+    let root = DnfRoot::create(session, project, tier, &lock.tier1[&tier.base], false)?;
     root.update()?;
     for (number, set) in sets.into_iter().enumerate() {
         fetch_again(session, &cache, &root, &format!("rpm-again/{number}"), set)?;
@@ -192,7 +234,7 @@ fn fetch_again(
     }
     let exactly = |package: &&LockedPackage| format!("{}-{}.{}", package.name, package.version, package.architecture);
     let folder = session.store.work_folder(folder)?;
-    let fetched = root.fetch("the lock", &all.iter().map(exactly).collect::<Vec<_>>(), &folder)?;
+    let fetched = root.fetch_again(&all.iter().map(exactly).collect::<Vec<_>>(), &folder)?;
     keep(cache, &missing, &fetched, &folder)?;
     // Another file under the same name and version, if any is still not there.
     match cache.missing(&missing)?.first() {

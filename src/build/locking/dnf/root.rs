@@ -6,7 +6,7 @@ use cap_std::fs_utf8::Dir;
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 
 use super::super::mirror;
-use crate::build::error::{diagnosed, io};
+use crate::build::error::{command, diagnosed, io};
 use crate::build::{BuildError, Project, Session, conventions, rpm_database};
 use crate::config::{Archive, LockedTier1, Tier1Source, Tier2};
 use crate::model::KernelRelease;
@@ -14,7 +14,7 @@ use crate::oci::{ImageTree, LayerSource};
 use crate::sys::dirs;
 use crate::tool::dnf::{self, Dnf, PrivateConfig, Repository, private_root};
 use crate::tool::repodata::{RpmPackage, decompressed, parse_primary, parse_repomd};
-use crate::tool::rpm::{self, Installed};
+use crate::tool::rpm::{self, Installed, Rpm};
 
 /// Where an image keeps its own repositories, and what they refer to. Of a variable that is there twice the last counts.
 const REPOSITORIES: &str = "etc/yum.repos.d";
@@ -40,6 +40,20 @@ pub(super) struct DnfRoot<'s> {
     pub(super) installed: Vec<Installed>,
     /// Kernels of the base by folder.
     pub(super) kernels: BTreeSet<KernelRelease>,
+    /// Configurations of these kernels, where they were asked for.
+    pub(super) configs: BTreeMap<KernelRelease, String>,
+    /// Path of the package database in the base, without leading slash.
+    database: &'static str,
+}
+
+/// A package on offer.
+#[derive(Debug)]
+pub(super) struct Offer {
+    /// Id of its repository.
+    pub(super) repository: String,
+    /// Where it can be fetched again.
+    pub(super) archive: Archive,
+    pub(super) package: RpmPackage,
 }
 
 /// A package file of a fetch: its SHA-256 and its name in the folder.
@@ -52,6 +66,7 @@ impl<'s> DnfRoot<'s> {
         project: &Project,
         tier: &Tier2,
         base: &LockedTier1,
+        with_config: bool,
     ) -> Result<Self, BuildError> {
         let Tier1Source::Mirror { image, .. } = &base.source else {
             return Err(BuildError::BootstrappedRpm { tier: tier.base.clone() });
@@ -66,6 +81,11 @@ impl<'s> DnfRoot<'s> {
         let installed = rpm_database::list(session, &path.join(private_root::ROOT), database)?;
         let release = rpm::release_version(&installed).ok_or(BuildError::NoReleaseVersion { image: name })?.to_owned();
         write_config(project, tier, &path, database)?;
+        let kernels: BTreeSet<_> = conventions::kernel_folders(&tree).into_iter().collect();
+        let mut configs = BTreeMap::new();
+        for kernel in kernels.iter().filter(|_| with_config) {
+            configs.extend(super::super::mirror::config_in(&tree, &layers, kernel)?.map(|text| (kernel.clone(), text)));
+        }
         step.finish(format!("{} packages", installed.len()));
         Ok(Self {
             session,
@@ -74,7 +94,9 @@ impl<'s> DnfRoot<'s> {
             architecture: architecture(project.architecture()),
             addresses: tier.repositories.iter().map(|(id, found)| (id.to_string(), found.url.clone())).collect(),
             installed,
-            kernels: conventions::kernel_folders(&tree).into_iter().collect(),
+            kernels,
+            configs,
+            database,
         })
     }
 
@@ -94,8 +116,28 @@ impl<'s> DnfRoot<'s> {
 
     /// Fetches what has to be added to the base so that `selection` is installed, into the empty folder `into`.
     pub(super) fn fetch(&self, what: &str, selection: &[String], into: &Utf8Path) -> Result<Fetched, BuildError> {
+        self.fetch_without(what, selection, &NO_KERNELS, into)
+    }
+
+    /// The same for the packages of another kernel.
+    pub(super) fn fetch_kernel(&self, selection: &[String], into: &Utf8Path) -> Result<Fetched, BuildError> {
+        self.fetch_without("the kernel", selection, &[], into)
+    }
+
+    /// The same for packages that the lock names, kernels included.
+    pub(super) fn fetch_again(&self, selection: &[String], into: &Utf8Path) -> Result<Fetched, BuildError> {
+        self.fetch_without("the lock", selection, &[], into)
+    }
+
+    fn fetch_without(
+        &self,
+        what: &str,
+        selection: &[String],
+        without: &[&str],
+        into: &Utf8Path,
+    ) -> Result<Fetched, BuildError> {
         let step = self.session.step(format!("fetch packages of {what}"))?;
-        let cmd = self.dnf().fetch(selection.iter().cloned(), &NO_KERNELS, into.as_str());
+        let cmd = self.dnf().fetch(selection.iter().cloned(), without, into.as_str());
         let run = self.session.runner.run_with(&cmd, &|line| step.note(line));
         run.map_err(diagnosed(format!("fetching packages of {what}"), &[dnf::diagnose]))?;
         let dir = dirs::open(into).map_err(io("opening", into))?;
@@ -109,11 +151,17 @@ impl<'s> DnfRoot<'s> {
         Ok(fetched)
     }
 
+    /// Writes into the copy of the base's package database that these package files replaced what has their names.
+    pub(super) fn replace(&self, files: impl IntoIterator<Item = String>) -> Result<(), BuildError> {
+        let root = self.path.join(private_root::ROOT);
+        let database = format!("/{}", self.database);
+        let cmd = Rpm { root: root.as_str(), database: &database }.replace_in_database(files);
+        let run = self.session.runner.run(&cmd);
+        run.map_err(command("replacing the kernel in the copy of the package database"))
+    }
+
     /// The packages on offer for which `keep` holds, each with where it is: those of the definition's repositories first.
-    pub(super) fn on_offer(
-        &self,
-        mut keep: impl FnMut(&RpmPackage) -> bool,
-    ) -> Result<Vec<(Archive, RpmPackage)>, BuildError> {
+    pub(super) fn on_offer(&self, mut keep: impl FnMut(&RpmPackage) -> bool) -> Result<Vec<Offer>, BuildError> {
         let path = self.path.join(private_root::CACHE);
         let cache = dirs::open(&path).map_err(io("opening", &path))?;
         let mut repositories = Vec::new();
@@ -127,7 +175,8 @@ impl<'s> DnfRoot<'s> {
         let mut found = Vec::new();
         for (_, id, archive, folder) in repositories {
             let packages = read_repository(&cache, &path, &folder, &id, &mut keep)?;
-            found.extend(packages.into_iter().map(|package| (archive.clone(), package)));
+            let offer = |package| Offer { repository: id.clone(), archive: archive.clone(), package };
+            found.extend(packages.into_iter().map(offer));
         }
         Ok(found)
     }

@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
-use super::super::universe::{PackageEntry, Provenance, Universe, flavour};
+use super::super::universe::{Headers, Kernel, PackageEntry, Provenance, Universe, flavour};
 use super::super::version::PackageVersion;
-use super::*;
+use super::{Decision, Inputs, NoKernel, Pin, PinnedBy, Policy, solve};
+use crate::model::KernelRelease;
 
 /// The Debian 13 archive as it was on 2026-11-20: 43 images and 13 sets of headers per flavour.
 const DEBIAN_13: &[(&str, &str)] = &[
@@ -35,7 +36,12 @@ fn base_of(universe: &Universe, wanted: &str) -> Vec<Kernel> {
 }
 
 fn auto(base: &[Kernel], headers: &[Headers]) -> Result<Decision, NoKernel> {
-    choose(base, headers, &KernelPolicy::default(), &PinRequest::Auto)
+    pinned(base, headers, None)
+}
+
+fn pinned(base: &[Kernel], headers: &[Headers], pin: Option<(&str, PinnedBy)>) -> Result<Decision, NoKernel> {
+    let policy = Policy { pin: pin.map(|(text, by)| Pin { release: release(text), by }), ..Policy::default() };
+    solve(&Inputs { base: base.to_vec(), headers: headers.to_vec(), policy, ..Inputs::default() })
 }
 
 #[test]
@@ -128,22 +134,18 @@ fn headers_of_another_flavour_do_not_count() {
 fn a_pin_must_be_the_base_kernel_and_have_headers() {
     let universe = debian_13();
     let base = base_of(&universe, "6.12.107+deb13-amd64");
-    let pin = |text: &str| KernelPolicy { pin: Some(release(text)), swap: Swap::Never };
-    let decision = choose(&base, &universe.headers, &pin("6.12.107+deb13-amd64"), &PinRequest::Auto).unwrap();
+    let pin = |text: &'static str, by| pinned(&base, &universe.headers, Some((text, by)));
+    let decision = pin("6.12.107+deb13-amd64", PinnedBy::Definition).unwrap();
     assert!(decision.reason.starts_with("pinned by the definition"), "{}", decision.reason);
+    let decision = pin("6.12.107+deb13-amd64", PinnedBy::CommandLine).unwrap();
+    assert!(decision.reason.starts_with("asked for on the command line"), "{}", decision.reason);
 
-    let error = choose(&base, &universe.headers, &pin("6.12.94+deb13-amd64"), &PinRequest::Auto).unwrap_err();
+    let error = pin("6.12.94+deb13-amd64", PinnedBy::Definition).unwrap_err();
     assert!(matches!(&error, NoKernel::PinNotInBase { .. }), "{error}");
 
-    // The command line wins over the definition, in both directions.
-    let exact = PinRequest::Exact(release("6.12.107+deb13-amd64"));
-    let decision = choose(&base, &universe.headers, &pin("6.12.94+deb13-amd64"), &exact).unwrap();
-    assert!(decision.reason.starts_with("asked for on the command line"), "{}", decision.reason);
-    let exact = PinRequest::Exact(release("6.12.94+deb13-amd64"));
-    assert!(choose(&base, &universe.headers, &KernelPolicy::default(), &exact).is_err());
-
     let base = base_of(&universe, "6.12.100+deb13-amd64");
-    let error = choose(&base, &universe.headers, &pin("6.12.100+deb13-amd64"), &PinRequest::Auto).unwrap_err();
+    let own = Some(("6.12.100+deb13-amd64", PinnedBy::Definition));
+    let error = pinned(&base, &universe.headers, own).unwrap_err();
     assert!(matches!(&error, NoKernel::NoHeaders { .. }), "{error}");
 }
 
@@ -158,15 +160,6 @@ fn an_empty_base_and_two_kernels_are_errors() {
       6.12.107+deb13-amd64 (linux-image-6.12.107+deb13-amd64 6.12.107-1)
       6.12.94+deb13-amd64 (linux-image-6.12.94+deb13-amd64 6.12.94-1)
     ");
-}
-
-#[test]
-fn swapping_is_refused_by_the_name_of_its_key() {
-    let universe = debian_13();
-    let base = base_of(&universe, "6.12.107+deb13-amd64");
-    let policy = KernelPolicy { pin: None, swap: Swap::PreferNewest };
-    let error = choose(&base, &universe.headers, &policy, &PinRequest::Auto).unwrap_err();
-    assert_eq!(error.to_string(), r#"`kernel.swap = "prefer-newest"` cannot be carried out yet: only `never` can"#);
 }
 
 /// One release can be rebuilt under a new package version; headers of the base's own build are better than newer ones.
