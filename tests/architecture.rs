@@ -13,7 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("oci", &["model", "sys"]),
     ("kernel", &["model", "sys", "oci"]),
     ("kmod", &["model", "sys", "oci"]),
-    ("lint", &["model", "oci"]),
+    ("lint", &["oci"]),
     ("config", &["model", "sys", "oci"]),
     ("tool", &["model", "sys", "oci"]),
     ("plan", &["model", "config", "kernel"]),

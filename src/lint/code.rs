@@ -94,6 +94,8 @@ pub enum Code {
     PrivilegePresent,
     /// BOOT043
     ConfigurationIgnored,
+    /// BOOT044
+    OwnerUnknown,
 }
 
 impl Code {
@@ -142,6 +144,7 @@ impl Code {
         Self::PrivilegeAdded,
         Self::PrivilegePresent,
         Self::ConfigurationIgnored,
+        Self::OwnerUnknown,
     ];
 
     const fn page(self) -> &'static Page {

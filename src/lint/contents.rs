@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use super::files;
+use super::kernel::candidates;
+use super::{LintError, files};
 use crate::oci::layer::Lossy;
-use crate::oci::tree::{NodeId, TreeError};
+use crate::oci::tree::{Content, NodeId, TreeError};
 use crate::oci::{ImageTree, LayerSource};
 
 /// No configuration file is larger.
@@ -13,6 +14,9 @@ const TEXT: u64 = 4 << 20;
 
 /// No kernel and no initramfs is larger: half of what the usual EFI partition holds.
 const PROGRAM: u64 = 512 << 20;
+
+/// Most bytes of all files together: a kernel, an initramfs and plenty of text.
+const TOTAL: u64 = 2 * PROGRAM;
 
 /// Enough of a program to tell a script.
 const HEAD: u64 = 2;
@@ -26,22 +30,20 @@ const FILES: &[&str] = &[
     "etc/ostree/prepare-root.conf",
     "etc/passwd",
     "usr/lib/composefs/setup-root-conf.toml",
+    "usr/lib/group",
     "usr/lib/os-release",
     "usr/lib/ostree/prepare-root.conf",
+    "usr/lib/passwd",
     "var/lib/dbus/machine-id",
 ];
 
 /// Folders whose files of this ending are read.
-const FOLDERS: &[(&str, &str, u64)] = &[
-    ("etc/tmpfiles.d", ".conf", TEXT),
-    ("usr/lib/bootc/kargs.d", ".toml", TEXT),
-    ("usr/lib/sysusers.d", ".conf", TEXT),
-    ("usr/lib/tmpfiles.d", ".conf", TEXT),
-    ("boot/EFI/Linux", ".efi", PROGRAM),
+const FOLDERS: &[(&str, &str)] = &[
+    ("etc/tmpfiles.d", ".conf"),
+    ("usr/lib/bootc/kargs.d", ".toml"),
+    ("usr/lib/sysusers.d", ".conf"),
+    ("usr/lib/tmpfiles.d", ".conf"),
 ];
-
-/// Files of each folder below `/usr/lib/modules`.
-const KERNEL_FILES: &[(&str, u64)] = &[("vmlinuz", PROGRAM), ("initramfs.img", PROGRAM), ("modules.builtin", TEXT)];
 
 /// How much of a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +62,8 @@ impl Contents {
     /// Reads what the checks look into.
     ///
     /// # Errors
-    /// When a layer cannot be read, or a file is larger than its kind ever is.
-    pub(super) fn read(tree: &ImageTree, layers: &dyn LayerSource) -> Result<Self, TreeError> {
+    /// When a layer cannot be read, or files are larger than their kind ever is.
+    pub(super) fn read(tree: &ImageTree, layers: &dyn LayerSource) -> Result<Self, LintError> {
         let wanted = wanted(tree)?;
         let mut found = BTreeMap::new();
         tree.visit_contents(
@@ -86,25 +88,33 @@ impl Contents {
     }
 }
 
-fn wanted(tree: &ImageTree) -> Result<BTreeMap<NodeId, Wanted>, TreeError> {
+fn wanted(tree: &ImageTree) -> Result<BTreeMap<NodeId, Wanted>, LintError> {
     let mut wanted: BTreeMap<NodeId, Wanted> =
         tree.walk().filter(|entry| files::is_setuid(entry.node)).map(|entry| (entry.id, Wanted::Head)).collect();
     let fixed = FILES.iter().map(|path| (path.as_bytes().to_vec(), TEXT));
-    let listed = FOLDERS
-        .iter()
-        .flat_map(|(folder, suffix, limit)| files_in(tree, folder, suffix).into_iter().map(|path| (path, *limit)));
-    let of_kernels = kernel_folders(tree).into_iter().flat_map(|folder| {
-        KERNEL_FILES.iter().map(move |(name, limit)| ([&folder, name.as_bytes()].join(&b'/'), *limit))
-    });
-    for (path, limit) in fixed.chain(listed).chain(of_kernels) {
+    let listed = FOLDERS.iter().flat_map(|(folder, suffix)| files_in(tree, folder, suffix)).map(|path| (path, TEXT));
+    let mut total = 0;
+    for (path, limit) in fixed.chain(listed).chain(of_kernel(tree)) {
         let Some(id) = tree.resolve(&path) else { continue };
-        let Some(content) = tree.node(id).content() else { continue };
-        if content.size() > limit {
-            return Err(TreeError::TooLarge { path: Lossy::from(&*path), size: content.size(), limit });
+        let Some(size) = tree.node(id).content().map(Content::size) else { continue };
+        if size > limit {
+            return Err(TreeError::TooLarge { path: Lossy::from(&*path), size, limit }.into());
         }
+        total += size;
         wanted.insert(id, Wanted::Whole(limit));
     }
-    Ok(wanted)
+    if total > TOTAL { Err(LintError::TooMuch { bytes: total, limit: TOTAL }) } else { Ok(wanted) }
+}
+
+/// Files of the kernel, where there is exactly one: of several none is looked into.
+fn of_kernel(tree: &ImageTree) -> Vec<(Vec<u8>, u64)> {
+    let mut files: Vec<_> = match candidates(tree).as_slice() {
+        [only] => [&only.program, &only.initramfs].map(|path| (path.clone(), PROGRAM)).to_vec(),
+        _ => return Vec::new(),
+    };
+    let lists = kernel_folders(tree).into_iter().map(|folder| [&folder, b"modules.builtin".as_slice()].join(&b'/'));
+    files.extend(lists.map(|path| (path, TEXT)));
+    files
 }
 
 /// Paths of the entries of `folder` that end in `suffix`, in byte order; of whatever kind they are.

@@ -5,100 +5,104 @@ use super::contents::{files_in, kernel_folders};
 use super::findings::{Findings, absolute};
 use super::pe::{Pe, machine_of};
 use super::{Image, ramdisk};
+use crate::oci::ImageTree;
 use crate::oci::layer::Lossy;
 
 /// Where unified kernel images are.
 const UKI_FOLDER: &str = "boot/EFI/Linux";
 
-/// A kernel that the image could boot.
+/// Where a kernel that the image could boot is; paths without leading slash.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) program: Vec<u8>,
+    /// For a unified kernel image the image itself.
+    pub(super) initramfs: Vec<u8>,
+    /// Name of its folder, or of the unified image.
+    name: Vec<u8>,
+}
+
+impl Candidate {
+    fn is_unified(&self) -> bool {
+        self.program == self.initramfs
+    }
+}
+
+/// The one kernel of the image.
 #[derive(Debug)]
 pub(super) struct Kernel<'a> {
-    /// Its file, absolute.
-    pub(super) path: String,
     /// As `uname -r` prints it.
-    pub(super) release: Vec<u8>,
-    /// Absolute path of its initramfs; for a unified kernel image the image's own.
+    pub(super) release: &'a [u8],
+    /// Absolute path of its initramfs.
     pub(super) initramfs_path: String,
-    /// The content of the initramfs.
-    pub(super) initramfs: Option<&'a [u8]>,
-    program: &'a [u8],
-    unified: bool,
 }
 
 pub(super) fn check(image: &Image<'_>, findings: &mut Findings) {
-    let kernels = kernels(image);
-    match kernels.as_slice() {
+    match candidates(image.tree).as_slice() {
         [] => findings.path(Code::KernelMissing, "usr/lib/modules", "has no folder with a `vmlinuz` in it"),
-        [kernel] => {
-            check_program(image, kernel, findings);
-            check_initramfs(image, kernel, findings);
+        [only] => {
+            check_program(image, only, findings);
+            check_initramfs(image, only, findings);
         }
         several => {
-            let list: Vec<_> = several.iter().map(|kernel| Lossy::from(&*kernel.release).to_string()).collect();
+            let list: Vec<_> = several.iter().map(|kernel| Lossy::from(&*kernel.name).to_string()).collect();
             findings.path(Code::SeveralKernels, "usr/lib/modules", format!("has {}", list.join(" and ")));
         }
     }
 }
 
 /// Kernels below `/usr/lib/modules`; where there are none, unified images.
-fn kernels<'a>(image: &'a Image<'_>) -> Vec<Kernel<'a>> {
-    let plain: Vec<_> = kernel_folders(image.tree).into_iter().filter_map(|folder| plain(image, &folder)).collect();
-    if plain.is_empty() {
-        return files_in(image.tree, UKI_FOLDER, ".efi").into_iter().filter_map(|path| unified(image, &path)).collect();
+pub(super) fn candidates(tree: &ImageTree) -> Vec<Candidate> {
+    let is_file = |path: &[u8]| tree.resolve(path).is_some_and(|id| tree.node(id).content().is_some());
+    let plain = kernel_folders(tree).into_iter().map(|folder| Candidate {
+        program: [&folder, b"vmlinuz".as_slice()].join(&b'/'),
+        initramfs: [&folder, b"initramfs.img".as_slice()].join(&b'/'),
+        name: file_name(&folder).to_vec(),
+    });
+    let plain: Vec<_> = plain.filter(|kernel| is_file(&kernel.program)).collect();
+    if !plain.is_empty() {
+        return plain;
     }
-    plain
+    let unified = files_in(tree, UKI_FOLDER, ".efi").into_iter().filter(|path| is_file(path));
+    let kernel = |path: Vec<u8>| Candidate { initramfs: path.clone(), name: file_name(&path).to_vec(), program: path };
+    unified.map(kernel).collect()
 }
 
-fn plain<'a>(image: &'a Image<'_>, folder: &[u8]) -> Option<Kernel<'a>> {
-    let path = [folder, b"vmlinuz"].join(&b'/');
-    let initramfs = [folder, b"initramfs.img"].join(&b'/');
-    Some(Kernel {
-        program: image.read(&path)?,
-        path: absolute(path),
-        release: folder.rsplit(|byte| *byte == b'/').next()?.to_vec(),
-        initramfs: image.read(&initramfs),
-        initramfs_path: absolute(initramfs),
-        unified: false,
-    })
+fn file_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
-fn unified<'a>(image: &'a Image<'_>, path: &[u8]) -> Option<Kernel<'a>> {
-    let program = image.read(path)?;
-    let section = |name| Pe::parse(program).and_then(|program| program.section(name));
-    let name = path.rsplit(|byte| *byte == b'/').next()?;
-    let release = section(".uname").or(name.strip_suffix(b".efi"))?;
-    Some(Kernel {
-        path: absolute(path),
-        release: release.trim_ascii().to_vec(),
-        initramfs_path: absolute(path),
-        initramfs: section(".initrd"),
-        program,
-        unified: true,
-    })
-}
-
-fn check_program(image: &Image<'_>, kernel: &Kernel<'_>, findings: &mut Findings) {
+fn check_program(image: &Image<'_>, kernel: &Candidate, findings: &mut Findings) {
     let architecture = &image.facts.architecture;
     // UEFI knows no other machines; their kernels are not EFI programs.
     let Some(expected) = machine_of(architecture) else { return };
-    let Some(program) = Pe::parse(kernel.program) else {
-        return findings.add(Code::KernelWithoutEfiStub, &kernel.path, "has no EFI header");
+    let Some(program) = image.read(&kernel.program).and_then(Pe::parse) else {
+        return findings.path(Code::KernelWithoutEfiStub, &kernel.program, "has no EFI header");
     };
     let found = program.machine();
     if found != expected {
         let message = format!(
             "is for EFI machine type {found:#06x}; the image says it is for {architecture}, which is {expected:#06x}"
         );
-        findings.add(Code::KernelForAnotherMachine, &kernel.path, message);
+        findings.path(Code::KernelForAnotherMachine, &kernel.program, message);
     }
 }
 
-fn check_initramfs(image: &Image<'_>, kernel: &Kernel<'_>, findings: &mut Findings) {
-    let missing = match kernel.initramfs {
+fn check_initramfs(image: &Image<'_>, kernel: &Candidate, findings: &mut Findings) {
+    let section = |name| image.read(&kernel.program).and_then(Pe::parse).and_then(|program| program.section(name));
+    let (release, content) = if kernel.is_unified() {
+        (section(".uname").map(<[u8]>::trim_ascii), section(".initrd"))
+    } else {
+        (None, image.read(&kernel.initramfs))
+    };
+    let missing = match content {
         Some([]) => "is empty",
-        Some(content) => return ramdisk::check(image, kernel, content, findings),
-        None if kernel.unified => "has no section `.initrd`",
+        Some(content) => {
+            let release = release.unwrap_or_else(|| kernel.name.strip_suffix(b".efi").unwrap_or(&kernel.name));
+            let kernel = Kernel { release, initramfs_path: absolute(&kernel.initramfs) };
+            return ramdisk::check(image, &kernel, content, findings);
+        }
+        None if kernel.is_unified() => "has no section `.initrd`",
         None => "is not there",
     };
-    findings.add(Code::InitramfsMissing, &kernel.initramfs_path, missing);
+    findings.path(Code::InitramfsMissing, &kernel.initramfs, missing);
 }

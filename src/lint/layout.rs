@@ -26,13 +26,6 @@ pub(super) fn check(image: &Image<'_>, findings: &mut Findings) {
     }
 }
 
-impl Image<'_> {
-    /// What is at `path` itself.
-    fn kind(&self, path: &str) -> Option<&Kind> {
-        Some(self.tree.node(self.tree.lookup(path)?).kind())
-    }
-}
-
 fn check_duplicates(image: &Image<'_>, findings: &mut Findings) {
     if !matches!(image.kind("var/run"), None | Some(Kind::Symlink(_))) {
         findings.path(Code::VarRunFolder, "var/run", "is not a link to `/run`");

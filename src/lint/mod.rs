@@ -13,6 +13,7 @@ mod kargs;
 mod kernel;
 mod layout;
 mod machine;
+mod owners;
 mod page;
 mod pe;
 mod privilege;
@@ -27,7 +28,7 @@ use oci_spec::image::{Arch, ImageConfiguration};
 pub use code::{Code, Finding, Severity};
 pub use initramfs::{Initramfs, InitramfsError, parse_initramfs};
 
-use crate::oci::tree::TreeError;
+use crate::oci::tree::{Kind, TreeError};
 use crate::oci::{ImageTree, LayerSource};
 use contents::Contents;
 use findings::Findings;
@@ -39,6 +40,10 @@ pub enum LintError {
     /// Its files cannot be read, or one is far larger than such files are.
     #[error("reading the image's files")]
     Tree(#[from] TreeError),
+    /// Its kernel, initramfs and configuration files are larger together than memory should hold.
+    #[error("the image's kernel and configuration files have {bytes} bytes; at most {limit} are read")]
+    #[expect(missing_docs, reason = "the message names the fields")]
+    TooMuch { bytes: u64, limit: u64 },
 }
 
 /// What an image says about itself in its configuration.
@@ -86,6 +91,11 @@ impl Image<'_> {
         self.contents.get(self.tree.resolve(path)?)
     }
 
+    /// What is at `path` itself.
+    fn kind(&self, path: &str) -> Option<&Kind> {
+        Some(self.tree.node(self.tree.lookup(path)?).kind())
+    }
+
     /// Whether `path` leads to a regular file.
     fn has_file(&self, path: impl AsRef<[u8]>) -> bool {
         self.tree.resolve(path).is_some_and(|id| self.tree.node(id).content().is_some())
@@ -114,6 +124,7 @@ pub fn lint(
     system::check(&image, &mut findings);
     machine::check(&image, &mut findings);
     files::check(&image, &mut findings);
+    owners::check(&image, &mut findings);
     Ok(findings.sorted())
 }
 

@@ -50,12 +50,16 @@ pub(super) fn check(image: &Image<'_>, kernel: &Kernel<'_>, content: &[u8], find
     };
     check_release(kernel, &ramdisk, findings);
     let present: Vec<&Mounter> = MOUNTERS.iter().filter(|mounter| has_program(&ramdisk, mounter.program)).collect();
-    match present.iter().find(|mounter| is_started(&ramdisk, mounter.unit)) {
-        Some(mounter) => {
-            check_drivers(image, kernel, &ramdisk, mounter, findings);
-            check_config(image, &ramdisk, mounter, findings);
-        }
-        None => findings.add(Code::RootNotMounted, &kernel.initramfs_path, not_mounted(&ramdisk, &present)),
+    // An image may have several: each acts on an argument of its own on the kernel command line.
+    let started: Vec<&Mounter> = present.iter().copied().filter(|mounter| is_started(&ramdisk, mounter.unit)).collect();
+    if started.is_empty() {
+        return findings.add(Code::RootNotMounted, &kernel.initramfs_path, not_mounted(&ramdisk, &present));
+    }
+    let configs: BTreeSet<&str> = started.iter().map(|mounter| mounter.config).collect();
+    let composefs = !configs.contains(OSTREE_CONFIG) || ostree_enables_composefs(image);
+    check_drivers(image, kernel, &ramdisk, composefs, findings);
+    for config in configs {
+        check_config(image, &ramdisk, config, findings);
     }
 }
 
@@ -89,11 +93,11 @@ fn is_started(ramdisk: &Initramfs, unit: &str) -> bool {
 
 fn check_release(kernel: &Kernel<'_>, ramdisk: &Initramfs, findings: &mut Findings) {
     let releases: BTreeSet<&[u8]> = ramdisk.names.iter().filter_map(|path| module(path)).map(|(of, _)| of).collect();
-    if releases.is_empty() || releases.contains(&*kernel.release) {
+    if releases.is_empty() || releases.contains(kernel.release) {
         return;
     }
     let list: Vec<_> = releases.into_iter().map(|release| Lossy::from(release).to_string()).collect();
-    let message = format!("has modules of {} only; the kernel is {}", list.join(", "), Lossy::from(&*kernel.release));
+    let message = format!("has modules of {} only; the kernel is {}", list.join(", "), Lossy::from(kernel.release));
     findings.add(Code::InitramfsForAnotherKernel, &kernel.initramfs_path, message);
 }
 
@@ -108,10 +112,10 @@ fn check_drivers(
     image: &Image<'_>,
     kernel: &Kernel<'_>,
     ramdisk: &Initramfs,
-    mounter: &Mounter,
+    composefs: bool,
     findings: &mut Findings,
 ) {
-    let list = [b"usr/lib/modules/".as_slice(), &kernel.release, b"/modules.builtin"].concat();
+    let list = [b"usr/lib/modules/".as_slice(), kernel.release, b"/modules.builtin"].concat();
     // Without the list of what is built in, nothing can be said to be missing.
     let Some(built_in) = image.read(list) else { return };
     let mut drivers: BTreeSet<Vec<u8>> = built_in.split(|byte| *byte == b'\n').filter_map(module_name).collect();
@@ -121,7 +125,6 @@ fn check_drivers(
         let message = format!("has no module `{name}`, and it is not built into the kernel");
         findings.add(Code::RootDriverMissing, &kernel.initramfs_path, message);
     };
-    let composefs = mounter.config == COMPOSEFS_CONFIG || ostree_enables_composefs(image);
     let needed = ["overlay", "erofs"].into_iter().filter(|driver| composefs || *driver != "erofs");
     needed.filter(|driver| !has(driver)).for_each(&mut lacks);
     if !DISK_FILE_SYSTEMS.into_iter().any(has) {
@@ -136,12 +139,12 @@ fn module_name(path: &[u8]) -> Option<Vec<u8>> {
     Some(name[..end].iter().map(|byte| if *byte == b'-' { b'_' } else { *byte }).collect())
 }
 
-fn check_config(image: &Image<'_>, ramdisk: &Initramfs, mounter: &Mounter, findings: &mut Findings) {
-    let Some(expected) = image.read(mounter.config) else { return };
-    match ramdisk.kept.get(mounter.config.as_bytes()) {
-        None => findings.path(Code::RootConfigStale, mounter.config, "is not in the initramfs"),
+fn check_config(image: &Image<'_>, ramdisk: &Initramfs, config: &str, findings: &mut Findings) {
+    let Some(expected) = image.read(config) else { return };
+    match ramdisk.kept.get(config.as_bytes()) {
+        None => findings.path(Code::RootConfigStale, config, "is not in the initramfs"),
         Some(found) if found != expected => {
-            findings.path(Code::RootConfigStale, mounter.config, "is another one in the initramfs");
+            findings.path(Code::RootConfigStale, config, "is another one in the initramfs");
         }
         Some(_) => {}
     }

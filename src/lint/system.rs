@@ -32,7 +32,7 @@ pub(super) fn check(image: &Image<'_>, findings: &mut Findings) {
 
 fn check_label(image: &Image<'_>, findings: &mut Findings) {
     match image.facts.labels.get(LABEL).map(String::as_str) {
-        Some("1" | "true") => {}
+        Some("1") => {}
         Some(value) => findings.add(Code::NotLabelled, LABEL, format!("is the label `{value}`, not `1`")),
         None => findings.add(Code::NotLabelled, LABEL, "is no label of the image"),
     }

@@ -94,7 +94,7 @@ fn a_bomb_is_stopped() {
 fn no_change_of_a_byte_and_no_cut_does_harm() {
     for packed in [main(), gzip(&main()), zstd(&main()), xz(&main())] {
         for at in 0..packed.len() {
-            assert!(parse_initramfs(&packed[..at], &["usr/bin/init"]).is_err() || at == 0 || packed == main());
+            assert!(parse_initramfs(&packed[..at], &["usr/bin/init"]).is_err() || at == 0, "{at}");
             let mut changed = packed.clone();
             changed[at] ^= 0xff;
             // Whatever comes out, it is no more than went in.

@@ -109,4 +109,13 @@ pub(super) const PAGES: &[Page] = &[
                     `/sbin/init`, and services have the environment their units give them.",
         fix: "set it in a unit, in `/etc/environment` or in `/usr/lib/environment.d`",
     },
+    Page {
+        text: "BOOT044",
+        severity: Warning,
+        title: "a file belongs to somebody the image does not know",
+        paragraph: "No user or group of the image has the number. Mostly it is that of the person or job that built the \
+                    files, carried along by an archive; on a host it will be whoever gets the number next, and that \
+                    account can then change the files.",
+        fix: "copy as root (`tar --owner=0 --group=0`, `COPY --chown=0:0`), or declare the account in sysusers.d",
+    },
 ];

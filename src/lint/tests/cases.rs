@@ -127,6 +127,14 @@ pub(super) const CASES: &[Case] = &[
     (Code::RootDriverMissing, INITRAMFS, "no file system for the disk", |image| {
         image.set("usr/lib/modules/6.12.1/modules.builtin", b"kernel/fs/ext2/ext2.ko\n");
     }),
+    (Code::RootDriverMissing, &[], "ostree without composefs needs no EROFS", |image| {
+        *image = Sample::ostree();
+        image.file("usr/lib/composefs/setup-root-conf.toml", "");
+        image.remove("usr/lib/ostree/prepare-root.conf");
+        let archive = drivers(KVER, &["fs/overlayfs/overlay.ko"]).file("usr/lib/systemd/systemd", b"");
+        let archive = archive.file("usr/lib/ostree/ostree-prepare-root", b"");
+        image.initramfs(&archive.link("x.target.wants/ostree-prepare-root.service", "..").end());
+    }),
     (Code::RootDriverMissing, &[], "all built in", |image| {
         image.set("usr/lib/modules/6.12.1/modules.builtin", b"fs/xfs/xfs.ko\nfs/overlay.ko\nfs/erofs.ko\n");
         image.initramfs(&composefs(drivers(KVER, &[]).file("usr/lib/systemd/systemd", b""), true).end());
@@ -200,7 +208,8 @@ pub(super) const CASES: &[Case] = &[
     (Code::SudoersOpen, &["/etc/sudoers.d/admins", "/etc/sudoers.d/ops"], "from git", |image| {
         image.program("etc/sudoers.d/admins", 0o664, b"");
         let mut owned = metadata(0o440);
-        owned.uid = 1000;
+        owned.uid = 1;
+        image.file("usr/lib/sysusers.d/daemon.conf", "u daemon 1\n");
         image.tree.insert_file("etc/sudoers.d/ops", *b"", owned).unwrap();
     }),
     (Code::SetuidScript, &["/usr/bin/su"], "a script in its place", |image| image.program("usr/bin/su", 0o4755, b"#!/bin/sh\n")),
@@ -224,5 +233,20 @@ pub(super) const CASES: &[Case] = &[
     (Code::ConfigurationIgnored, &[], "init itself", |image| {
         image.facts.entrypoint = vec!["/sbin/init".to_owned()];
         image.facts.user = Some("root".to_owned());
+    }),
+    (Code::OwnerUnknown, &["group 1000", "user 1000"], "the builder's", |image| {
+        let mut owned = metadata(0o644);
+        (owned.uid, owned.gid) = (1000, 1000);
+        image.tree.insert_file("usr/share/app/a", *b"", owned.clone()).unwrap();
+        image.tree.insert_file("usr/share/app/b", *b"", owned).unwrap();
+    }),
+    (Code::OwnerUnknown, &[], "declared somewhere", |image| {
+        image.file("usr/lib/group", "kvm:x:36:\n");
+        image.file("usr/lib/sysusers.d/x.conf", "u tss 59:60 -\nu! dnsmasq 993\ng late 61\n");
+        for (name, uid, gid) in [("a", 59, 60), ("b", 993, 993), ("c", 0, 36), ("d", 0, 61)] {
+            let mut owned = metadata(0o644);
+            (owned.uid, owned.gid) = (uid, gid);
+            image.tree.insert_file(format!("usr/share/{name}"), *b"", owned).unwrap();
+        }
     }),
 ];

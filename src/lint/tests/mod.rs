@@ -6,7 +6,7 @@ mod sample;
 use std::collections::BTreeSet;
 
 use super::{Code, LintError, Severity, lint};
-use crate::oci::tree::{NoLayers, TreeError};
+use crate::oci::tree::{Content, NewNode, NoLayers, TreeError};
 use cases::CASES;
 use sample::Sample;
 
@@ -63,10 +63,31 @@ fn messages_read_on_from_their_subject() {
     assert!(Severity::Error < Severity::Warning && Severity::Warning < Severity::Note);
 }
 
+/// A file in a layer that nobody has: reading it would fail.
+fn huge(sample: &mut Sample, path: &str, size: u64) {
+    let content = NewNode::File(Content::Stream { layer: 0, offset: 0, size });
+    sample.tree.insert(path, content, sample::metadata(0o644)).unwrap();
+}
+
 #[test]
-fn a_text_of_megabytes_is_not_read() {
+fn memory_is_bounded_whatever_the_image_has() {
     let mut sample = Sample::clean();
-    sample.tree.insert_file("etc/passwd", vec![b'x'; (4 << 20) + 1], sample::metadata(0o644)).unwrap();
+    huge(&mut sample, "etc/passwd", (4 << 20) + 1);
     let error = lint(&sample.tree, &NoLayers, &sample.facts, None).unwrap_err();
-    assert!(matches!(error, LintError::Tree(TreeError::TooLarge { limit, .. }) if limit == 4 << 20));
+    assert!(matches!(error, LintError::Tree(TreeError::TooLarge { limit, .. }) if limit == 4 << 20), "{error:?}");
+
+    let mut sample = Sample::clean();
+    huge(&mut sample, "usr/lib/modules/6.12.1/vmlinuz", 512 << 20);
+    huge(&mut sample, "usr/lib/modules/6.12.1/initramfs.img", 512 << 20);
+    let error = lint(&sample.tree, &NoLayers, &sample.facts, None).unwrap_err();
+    assert!(matches!(error, LintError::TooMuch { limit, .. } if limit == 1 << 30), "{error:?}");
+}
+
+#[test]
+fn of_several_kernels_none_is_read() {
+    let mut sample = Sample::clean();
+    for release in ["6.12.1", "6.12.2"] {
+        huge(&mut sample, &format!("usr/lib/modules/{release}/vmlinuz"), 8 << 30);
+    }
+    assert_eq!(found(&sample), ["BOOT002 /usr/lib/modules"]);
 }
