@@ -82,13 +82,17 @@ fn has_program(ramdisk: &Initramfs, program: &str) -> bool {
 
 /// With systemd by a target that wants or requires the unit; without, a script does it, and none is read.
 fn is_started(ramdisk: &Initramfs, unit: &str) -> bool {
-    let pulled = |path: &[u8]| {
-        let mut parts = path.rsplit(|byte| *byte == b'/');
-        let (name, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        name == unit.as_bytes() && (folder.ends_with(b".target.wants") || folder.ends_with(b".target.requires"))
-    };
     let has_systemd = ramdisk.names.iter().any(|path| path.ends_with(b"lib/systemd/systemd"));
-    !has_systemd || ramdisk.names.iter().any(|path| pulled(path))
+    !has_systemd || ramdisk.names.iter().any(|path| pulls_in(path, unit))
+}
+
+/// Whether `path` is the link by which systemd starts the unit. Where dracut does not know systemd's folders the link
+/// ends up in the root, where nobody looks.
+fn pulls_in(path: &[u8], unit: &str) -> bool {
+    let mut parts = path.rsplit(|byte| *byte == b'/');
+    let (name, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let by_target = folder.ends_with(b".target.wants") || folder.ends_with(b".target.requires");
+    name == unit.as_bytes() && by_target && parts.next() == Some(b"system") && parts.next() == Some(b"systemd")
 }
 
 fn check_release(kernel: &Kernel<'_>, ramdisk: &Initramfs, findings: &mut Findings) {

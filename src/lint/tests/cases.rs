@@ -116,6 +116,10 @@ pub(super) const CASES: &[Case] = &[
     }),
     (Code::RootNotMounted, INITRAMFS, "made for an installed host", |image| image.initramfs(&systemd().end())),
     (Code::RootNotMounted, INITRAMFS, "not started", |image| image.initramfs(&composefs(systemd(), false).end())),
+    (Code::RootNotMounted, INITRAMFS, "started from a folder nobody looks in", |image| {
+        let link = "initrd-root-fs.target.requires/composefs-setup-root.service";
+        image.initramfs(&composefs(systemd(), false).link(link, "/usr/lib").end());
+    }),
     (Code::RootNotMounted, &[], "a script starts it", |image| {
         let archive = drivers(KVER, &["fs/overlayfs/overlay.ko.xz", "fs/erofs/erofs.ko.xz"]);
         image.initramfs(&composefs(archive, false).file("scripts/init-bottom/composefs", b"").end());
@@ -133,7 +137,7 @@ pub(super) const CASES: &[Case] = &[
         image.remove("usr/lib/ostree/prepare-root.conf");
         let archive = drivers(KVER, &["fs/overlayfs/overlay.ko"]).file("usr/lib/systemd/systemd", b"");
         let archive = archive.file("usr/lib/ostree/ostree-prepare-root", b"");
-        image.initramfs(&archive.link("x.target.wants/ostree-prepare-root.service", "..").end());
+        image.initramfs(&archive.link("etc/systemd/system/initrd.target.wants/ostree-prepare-root.service", "..").end());
     }),
     (Code::RootDriverMissing, &[], "all built in", |image| {
         image.set("usr/lib/modules/6.12.1/modules.builtin", b"fs/xfs/xfs.ko\nfs/overlay.ko\nfs/erofs.ko\n");
@@ -145,7 +149,7 @@ pub(super) const CASES: &[Case] = &[
     (Code::RootConfigStale, &["/usr/lib/ostree/prepare-root.conf"], "added later", |image| {
         *image = Sample::ostree();
         let archive = systemd().file("usr/lib/ostree/ostree-prepare-root", b"");
-        image.initramfs(&archive.link("x.target.wants/ostree-prepare-root.service", "..").end());
+        image.initramfs(&archive.link("etc/systemd/system/initrd.target.wants/ostree-prepare-root.service", "..").end());
     }),
     (Code::BootLoaderMissing, &["/usr/lib/systemd/boot/efi"], "none", |image| image.remove("usr/lib/systemd/boot")),
     (Code::BootLoaderMissing, &["/usr/lib/systemd/boot/efi"], "for another machine", |image| {
