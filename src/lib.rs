@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod kernel;
 pub mod kmod;
+pub mod lint;
 pub mod model;
 pub mod oci;
 pub mod plan;
