@@ -23,6 +23,9 @@ use crate::plan::host::HostError;
 use crate::sys::{CmdError, Interrupted, LockError};
 use crate::tool;
 
+/// So many of the hosts that could not be built are named.
+const SHOWN_HOSTS: usize = 5;
+
 /// A build that did not succeed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,6 +43,18 @@ pub enum BuildError {
     NoSpace { path: Utf8PathBuf, free: ByteSize, source: Box<BuildError> },
     #[error("{step}: {problem}")]
     Problem { step: String, problem: Box<tool::Problem>, source: Box<CmdError> },
+    #[error("`tier2/{tier}`: module set `{set}` {version} does not build for kernel {kernel}: {reason}")]
+    DoesNotBuild {
+        tier: TierName,
+        set: KmodSetName,
+        version: String,
+        kernel: KernelRelease,
+        reason: String,
+        locked: bool,
+        source: Box<CmdError>,
+    },
+    #[error("{}{}{}", count(failed.len(), "image"), failures(failed), skipped_lines(skipped))]
+    Partly { failed: Vec<(String, BuildError)>, skipped: Vec<HostName> },
     #[error("{step}")]
     Command { step: String, source: Box<CmdError> },
     #[error(transparent)]
@@ -192,6 +207,39 @@ impl BuildError {
         })
     }
 
+    /// The nearest way out, where there is one beyond what the message says.
+    pub fn fix(&self) -> Option<String> {
+        let text = match self {
+            Self::Kernel { source, .. } => return source.fix(),
+            Self::DoesNotBuild { locked: true, .. } => {
+                "build without --locked, so that another kernel can be decided on"
+            }
+            Self::DoesNotBuild { .. } => {
+                "the lock remembers it; `--probe N` tries up to N other kernels; or take another version of the set"
+            }
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+
+    /// Whether one tier's modules or their kernel are in the way, which no other tier has to wait for.
+    pub(super) fn is_about_modules(&self) -> bool {
+        matches!(self, Self::Kernel { .. } | Self::DoesNotBuild { .. } | Self::Manifest { .. } | Self::Modules { .. })
+    }
+
+    /// All that went wrong in a run that went on after it, as one error.
+    ///
+    /// # Errors
+    /// When anything did.
+    pub(super) fn all(failed: Vec<(String, Self)>, skipped: Vec<HostName>) -> Result<(), Self> {
+        match <[_; 1]>::try_from(failed) {
+            Ok([(_, error)]) if skipped.is_empty() => Err(error),
+            Ok([one]) => Err(Self::Partly { failed: vec![one], skipped }),
+            Err(none) if none.is_empty() => Ok(()),
+            Err(several) => Err(Self::Partly { failed: several, skipped }),
+        }
+    }
+
     /// Whether a file system was full, wherever that was noticed.
     pub(super) fn is_full_disk(&self) -> bool {
         let full =
@@ -215,6 +263,32 @@ fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn
 /// The cause as a command, in a box or without.
 fn failed_command<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e CmdError> {
     cause.downcast_ref().or_else(|| cause.downcast_ref::<Box<CmdError>>().map(|boxed| &**boxed))
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{} failed; what does not depend on them is done:", if number == 1 { "" } else { "s" })
+}
+
+fn skipped_lines(hosts: &[HostName]) -> String {
+    let names: Vec<_> = hosts.iter().take(SHOWN_HOSTS).map(ToString::to_string).collect();
+    match hosts.len() {
+        0 => String::new(),
+        all => format!(
+            "\nnot built for want of their base: {all} hosts ({}{})",
+            names.join(", "),
+            if all > SHOWN_HOSTS { ", …" } else { "" }
+        ),
+    }
+}
+
+/// Each failed image with everything that is behind it.
+fn failures(failed: &[(String, BuildError)]) -> String {
+    let one = |(image, error): &(String, BuildError)| {
+        let behind = causes(error).skip(1).map(|cause| format!("\n  because: {cause}")).collect::<String>();
+        let fix = error.fix().map(|fix| format!("\n  fix: {fix}")).unwrap_or_default();
+        format!("\n{image}: {error}{behind}{fix}").replace('\n', "\n  ")
+    };
+    failed.iter().map(one).collect()
 }
 
 fn lines(findings: &[Finding]) -> String {

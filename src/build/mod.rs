@@ -16,6 +16,7 @@ mod logins;
 mod mirror;
 mod packages;
 pub mod preflight;
+mod probe;
 mod project;
 mod rpm_database;
 mod run;

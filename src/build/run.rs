@@ -3,7 +3,8 @@
 use super::chain::{self, Built};
 use super::kernels::KernelAsk;
 use super::preflight::{self, Needs};
-use super::{BuildError, Project, Session, locking, tier1, tier2, tier3};
+use super::{BuildError, Project, Session, locking, probe, tier1, tier2, tier3};
+use crate::model::{HostName, TierName};
 use crate::oci::Layout;
 use crate::plan::Selection;
 use crate::plan::drift::drift;
@@ -11,7 +12,8 @@ use crate::plan::drift::drift;
 /// Builds the selected images and every image below them that the store does not hold.
 ///
 /// # Errors
-/// The first thing that goes wrong. Images finished before it keep their names; nothing half-made has one.
+/// The first thing that goes wrong; where that is one tier's modules or their kernel, what does not stand on it is
+/// built nevertheless. Images finished keep their names; nothing half-made has one.
 pub fn run(
     session: &Session,
     project: &mut Project,
@@ -29,17 +31,34 @@ fn build(
 ) -> Result<Vec<Built>, BuildError> {
     let layout = chain::open_layout(session)?;
     preflight::require(session, &needs(project, &layout, selection, ask)?)?;
-    locking::settle(session, project, selection, ask)?;
-    let selection = with_stale_bases(project, &layout, selection)?;
+    // One tier's trouble with its modules is not that of tiers without them.
+    let mut failed = locking::settle(session, project, selection, ask)?;
+    let selection = with_stale_bases(project, &layout, &without(project, selection, &failed).0)?;
     let mut built = Vec::new();
     for name in &selection.tier1 {
         built.push(tier1::build(session, project, &layout, name)?);
     }
     for name in &selection.tier2 {
-        built.push(tier2::build(session, project, &layout, name)?);
+        match probe::build(session, project, &layout, name, ask) {
+            Ok(image) => built.push(image),
+            Err(error) if error.is_about_modules() => failed.push((name.clone(), error)),
+            Err(error) => return Err(error),
+        }
     }
+    let (selection, skipped) = without(project, &selection, &failed);
     built.extend(tier3::build(session, project, &layout, &selection.hosts)?);
-    Ok(built)
+    let failed = failed.into_iter().map(|(name, error)| (format!("tier2/{name}"), error)).collect();
+    BuildError::all(failed, skipped).map(|()| built)
+}
+
+/// What is left of a selection without the tiers that failed, and the hosts that would stand on them.
+fn without(project: &Project, selection: &Selection, failed: &[(TierName, BuildError)]) -> (Selection, Vec<HostName>) {
+    let is_failed = |name: &TierName| failed.iter().any(|(failed, _)| failed == name);
+    let mut left = selection.clone();
+    left.tier2.retain(|name| !is_failed(name));
+    left.hosts.retain(|host| !project.definition.base_of(host).is_some_and(is_failed));
+    let skipped = selection.hosts.difference(&left.hosts).cloned().collect();
+    (left, skipped)
 }
 
 /// What this run will use: a host alone needs no container tool, and a lock that stands needs no resolver.

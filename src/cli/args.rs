@@ -75,8 +75,18 @@ impl KernelArgs {
             Swap::Allow => SwapPolicy::Allow,
             Swap::PreferNewest => SwapPolicy::PreferNewest,
         });
-        KernelAsk { pin: self.kernel_pin.clone(), swap }
+        KernelAsk { pin: self.kernel_pin.clone(), swap, probes: 0 }
     }
+}
+
+/// The option of commands that compile modules.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ProbeArgs {
+    /// Where a module's source does not compile, decide again and try up to N other kernels
+    ///
+    /// Each failure is remembered in the lock, with its first error line; `kernel explain` shows it.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, conflicts_with = "locked")]
+    pub(super) probe: u32,
 }
 
 /// When the base's kernel is replaced.

@@ -1,9 +1,10 @@
 //! `imgbuild build`.
 
 use super::Context;
-use super::args::{BuildArgs, KernelArgs};
+use super::args::{BuildArgs, KernelArgs, ProbeArgs};
 use super::error::CliError;
 use super::tiers::build;
+use crate::build::KernelAsk;
 use crate::plan::Selection;
 
 /// Build the whole chain
@@ -17,14 +18,18 @@ pub(super) struct Args {
     #[command(flatten)]
     kernel: KernelArgs,
     #[command(flatten)]
+    probe: ProbeArgs,
+    #[command(flatten)]
     build: BuildArgs,
 }
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        build(context, &self.build, &self.kernel.ask(), |definition| match self.hosts.is_empty() {
-            true => Ok(Selection::all(definition)),
-            false => Ok(Selection::of_hosts(definition, &self.hosts)?.with_bases(definition)),
+        build(context, &self.build, &KernelAsk { probes: self.probe.probe, ..self.kernel.ask() }, |definition| {
+            match self.hosts.is_empty() {
+                true => Ok(Selection::all(definition)),
+                false => Ok(Selection::of_hosts(definition, &self.hosts)?.with_bases(definition)),
+            }
         })
     }
 }

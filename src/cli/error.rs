@@ -64,27 +64,31 @@ fn quoted(errors: &ConfigErrors) -> String {
     text
 }
 
+/// The exit code of an error.
+fn code_of(error: &BuildError) -> u8 {
+    match error {
+        BuildError::Partly { failed, .. } => {
+            let mut codes = failed.iter().map(|(_, error)| code_of(error));
+            let first = codes.next().unwrap_or(exit::FAILURE);
+            if codes.all(|code| code == first) { first } else { exit::FAILURE }
+        }
+        error if error.is_interruption() => exit::INTERRUPTED,
+        BuildError::Missing(_) => exit::MISSING,
+        BuildError::Drift(_) => exit::DRIFT,
+        BuildError::Kernel { .. } | BuildError::BaseKernels { .. } | BuildError::KernelCount { .. } => exit::NO_KERNEL,
+        BuildError::Definition(_) | BuildError::Host(_) => exit::DEFINITION,
+        _ => exit::FAILURE,
+    }
+}
+
 impl From<BuildError> for CliError {
     fn from(error: BuildError) -> Self {
-        let code = match &error {
-            error if error.is_interruption() => exit::INTERRUPTED,
-            BuildError::Missing(_) => exit::MISSING,
-            BuildError::Drift(_) => exit::DRIFT,
-            BuildError::Kernel { .. } | BuildError::BaseKernels { .. } | BuildError::KernelCount { .. } => {
-                exit::NO_KERNEL
-            }
-            BuildError::Definition(_) | BuildError::Host(_) => exit::DEFINITION,
-            _ => exit::FAILURE,
-        };
+        let fix = error.fix().map(|fix| format!("\n  fix: {fix}")).unwrap_or_default();
         let text = match &error {
             BuildError::Definition(errors) => quoted(errors),
-            BuildError::Kernel { source, .. } => match source.fix() {
-                Some(fix) => format!("{}\n  fix: {fix}", chain(&error)),
-                None => chain(&error),
-            },
-            error => chain(error),
+            error => chain(error) + &fix,
         };
-        Self { code, text }
+        Self { code: code_of(&error), text }
     }
 }
 

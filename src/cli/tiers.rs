@@ -3,7 +3,7 @@
 use clap::ArgGroup;
 
 use super::Context;
-use super::args::{BuildArgs, KernelArgs};
+use super::args::{BuildArgs, KernelArgs, ProbeArgs};
 use super::error::CliError;
 use super::exit;
 use crate::build::{self, Built, KernelAsk};
@@ -28,6 +28,8 @@ pub(super) struct Tier2Args {
     name: Option<String>,
     #[command(flatten)]
     kernel: KernelArgs,
+    #[command(flatten)]
+    probe: ProbeArgs,
     #[command(flatten)]
     build: BuildArgs,
 }
@@ -56,7 +58,7 @@ impl Tier1Args {
 impl Tier2Args {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let select = |definition: &Definition| Selection::of_tier2(definition, self.name.as_deref());
-        build(context, &self.build, &self.kernel.ask(), select)
+        build(context, &self.build, &KernelAsk { probes: self.probe.probe, ..self.kernel.ask() }, select)
     }
 }
 

@@ -62,6 +62,19 @@ pub enum Problem {
 /// How the scripts in `templates/` begin the line that says why they stop.
 const SCRIPT_ERROR: &str = "E: imgbuild: ";
 
+/// What compilers say when the machine and not the source is in the way.
+const MACHINE_TROUBLE: &[&str] = &[
+    "Killed",
+    "No space left on device",
+    "Cannot allocate memory",
+    "cannot allocate memory",
+    "virtual memory exhausted",
+    "out of memory",
+    "internal compiler error",
+    "Input/output error",
+    "Terminated",
+];
+
 /// What one of imgbuild's own scripts said last, where other programs ran it.
 pub(super) fn script(tail: &[String]) -> Option<Problem> {
     let message = tail.iter().rev().find_map(|line| line.strip_prefix(SCRIPT_ERROR))?;
@@ -69,7 +82,12 @@ pub(super) fn script(tail: &[String]) -> Option<Problem> {
 }
 
 /// What `templates/tier2/dkms.sh` says when dkms fails at the source and not at anything around it.
+///
+/// A compiler that the machine stopped says nothing about the source.
 fn does_not_build(message: &str) -> Option<Problem> {
+    if MACHINE_TROUBLE.iter().any(|trouble| message.contains(trouble)) {
+        return None;
+    }
     let said = [" does not compile for kernel ", " is not made for kernel "];
     let (module, rest) = said.iter().find_map(|said| message.split_once(said))?;
     let (kernel, reason) = rest.split_once(": ")?;
@@ -112,6 +130,9 @@ mod tests {
             assert!(message.starts_with(&module));
             assert_eq!((kernel.as_str(), found.as_str()), ("6.12.107+deb13-amd64", reason));
         }
+        let killed =
+            "E: imgbuild: a/1 does not compile for kernel 6.1: fatal error: Killed signal terminated program cc1";
+        assert!(matches!(super::script(&[killed.to_owned()]), Some(Problem::Script { .. })));
     }
 
     #[test]

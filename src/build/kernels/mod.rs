@@ -54,6 +54,8 @@ pub struct KernelAsk {
     pub pin: Option<KernelPin>,
     /// Whether the base's may be replaced.
     pub swap: Option<SwapPolicy>,
+    /// How many other kernels are tried when a module's source does not compile.
+    pub probes: u32,
 }
 
 impl KernelAsk {
@@ -184,11 +186,13 @@ mod tests {
             swap: SwapPolicy::Never,
             ..KernelPolicy::default()
         };
-        let asked =
-            policy(&definition, &KernelAsk { pin: Some(KernelPin::Exact(pin.clone())), swap: Some(SwapPolicy::Allow) });
+        let asked = policy(
+            &definition,
+            &KernelAsk { pin: Some(KernelPin::Exact(pin.clone())), swap: Some(SwapPolicy::Allow), probes: 0 },
+        );
         assert_eq!(asked.pin, Some(Pin { release: pin, by: PinnedBy::CommandLine }));
         assert_eq!((asked.swap, asked.swap_by), (Swap::Allow, PinnedBy::CommandLine));
-        let plain = policy(&definition, &KernelAsk { pin: Some(KernelPin::Auto), swap: None });
+        let plain = policy(&definition, &KernelAsk { pin: Some(KernelPin::Auto), ..KernelAsk::default() });
         assert_eq!(plain.pin.map(|pin| pin.by), Some(PinnedBy::Definition));
         assert_eq!((plain.swap, plain.swap_by), (Swap::Never, PinnedBy::Definition));
     }

@@ -16,7 +16,7 @@ use super::packages::PackageCache;
 use super::preflight::{self, Needs};
 use super::{BuildError, Project, Session};
 use crate::config::{Bootstrap, Family, KnownBad, Lock, LockedPackage, LockedTier2, PackageSet, Tier1Source, Tier2};
-use crate::model::SourceDateEpoch;
+use crate::model::{KernelRelease, SourceDateEpoch, TierName};
 use crate::plan::drift::{Drift, DriftKind};
 use crate::plan::{Selection, drift};
 use crate::sys::{clock, env};
@@ -35,7 +35,8 @@ pub enum Update {
 /// Brings the lock of `project` up to date and writes it; returns what was resolved anew.
 ///
 /// # Errors
-/// When something cannot be resolved. The lock file then stays as it was.
+/// When something cannot be resolved. The lock file then stays as it was, but for one case: where no kernel can be
+/// chosen for a tier, the others are locked, and this one keeps the entry it had.
 pub fn lock(
     session: &Session,
     project: &mut Project,
@@ -46,7 +47,37 @@ pub fn lock(
     if !wanted.tier1.is_empty() || !wanted.tier2.is_empty() {
         preflight::require(session, &Needs::to_lock(&project.definition))?;
     }
-    make(session, project, update, ask).map_err(|error| session.store.explain_space(error))
+    let made = make(session, project, update, ask).map_err(|error| session.store.explain_space(error))?;
+    let refused = made.refused.into_iter().map(|(name, error)| (format!("tier2/{name}"), error)).collect();
+    BuildError::all(refused, Vec::new()).map(|()| made.changes)
+}
+
+/// Decides on the kernel of one tier 2 anew, in the middle of a build; returns what came out.
+///
+/// # Errors
+/// [`BuildError::Kernel`] when no kernel is left.
+pub(super) fn decide_again(
+    session: &Session,
+    project: &mut Project,
+    name: &TierName,
+    ask: &KernelAsk,
+) -> Result<KernelRelease, BuildError> {
+    let mut lock = project.lock.clone().ok_or_else(|| BuildError::NotLocked { image: format!("tier2/{name}") })?;
+    let entry = tier2::resolve(session, project, &lock, name, ask)?;
+    let release = entry.kernel.release.clone();
+    session.audit(Event::new(Verb::Resolve, format!("tier2/{name}: kernel {release}")))?;
+    lock.tier2.insert(name.clone(), entry);
+    // The time stays: tier 1 carries it already.
+    project.save_lock(lock)?;
+    Ok(release)
+}
+
+/// What came out of a lock run.
+#[derive(Debug, Default)]
+struct Made {
+    changes: Vec<String>,
+    /// Tiers for which there is no kernel.
+    refused: Vec<(TierName, BuildError)>,
 }
 
 /// Adds a build that failed with a compile error to the lock, so that no decision takes that kernel for that source
@@ -80,10 +111,10 @@ pub fn forget_known_bad(project: &mut Project) -> Result<Vec<KnownBad>, BuildErr
     Ok(forgotten)
 }
 
-fn make(session: &Session, project: &mut Project, update: &Update, ask: &KernelAsk) -> Result<Vec<String>, BuildError> {
+fn make(session: &Session, project: &mut Project, update: &Update, ask: &KernelAsk) -> Result<Made, BuildError> {
     let wanted = work_list(project, update, ask);
     if wanted.tier1.is_empty() && wanted.tier2.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Made::default());
     }
     let mut lock = project.lock.clone().unwrap_or_else(|| Lock {
         version: 1,
@@ -95,29 +126,33 @@ fn make(session: &Session, project: &mut Project, update: &Update, ask: &KernelA
     forget_removed(project, &mut lock);
     // Before anything is decided: the day is one of the inputs.
     lock.source_date_epoch = now();
-    let mut changes = Vec::new();
+    let Made { mut changes, mut refused } = Made::default();
     for name in &wanted.tier1 {
         let entry = tier1(session, project, name)?;
         changes.push(format!("tier1/{name}: kernel {}", entry.kernel));
         lock.tier1.insert(name.clone(), entry);
     }
     for name in &wanted.tier2 {
-        let entry = tier2::resolve(session, project, &lock, name, ask)?;
+        let entry = match tier2::resolve(session, project, &lock, name, ask) {
+            Err(error @ BuildError::Kernel { .. }) => {
+                refused.push((name.clone(), error));
+                continue;
+            }
+            resolved => resolved?,
+        };
         changes.push(format!("tier2/{name}: kernel {}", entry.kernel.release));
         lock.tier2.insert(name.clone(), entry);
     }
     for change in &changes {
         session.audit(Event::new(Verb::Resolve, change))?;
     }
-    project.save_lock(lock)?;
-    Ok(changes)
+    if !changes.is_empty() {
+        project.save_lock(lock)?;
+    }
+    Ok(Made { changes, refused })
 }
 
-fn tier1(
-    session: &Session,
-    project: &Project,
-    name: &crate::model::TierName,
-) -> Result<crate::config::LockedTier1, BuildError> {
+fn tier1(session: &Session, project: &Project, name: &TierName) -> Result<crate::config::LockedTier1, BuildError> {
     let tier = &project.definition.tier1[name];
     match (&tier.bootstrap, &tier.mirror) {
         (Some(bootstrap), _) => bootstrap::resolve(session, project, name, bootstrap),
@@ -138,7 +173,7 @@ fn work_list(project: &Project, update: &Update, ask: &KernelAsk) -> Selection {
     let mut wanted = Selection { hosts: BTreeSet::new(), ..forced };
     for Drift { image, kind } in drift::drift(definition, project.lock.as_ref(), &scope) {
         let name = image.split_once('/').map_or("", |(_, name)| name);
-        let name: crate::model::TierName = name.parse().expect("a tier's own name");
+        let name: TierName = name.parse().expect("a tier's own name");
         match image.starts_with("tier1/") {
             true => drop(wanted.tier1.insert(name)),
             false => drop(wanted.tier2.insert(name)),
@@ -164,13 +199,14 @@ fn now() -> SourceDateEpoch {
     given.unwrap_or_else(|| SourceDateEpoch::from_secs(clock::now_secs()))
 }
 
-/// Makes the lock usable for `selection`, or refuses when the user wants it as it is.
+/// Makes the lock usable for `selection`, or refuses when the user wants it as it is; returns the tiers for which
+/// there is no kernel.
 pub(super) fn settle(
     session: &Session,
     project: &mut Project,
     selection: &Selection,
     ask: &KernelAsk,
-) -> Result<(), BuildError> {
+) -> Result<Vec<(TierName, BuildError)>, BuildError> {
     if session.settings.locked {
         project.check_drift(selection)?;
         return match ask.decides_anew() {
@@ -180,10 +216,10 @@ pub(super) fn settle(
                     kind: DriftKind::Missing,
                 }],
             })),
-            false => Ok(()),
+            false => Ok(Vec::new()),
         };
     }
-    make(session, project, &Update::StaleOf(selection.clone()), ask).map(drop)
+    make(session, project, &Update::StaleOf(selection.clone()), ask).map(|made| made.refused)
 }
 
 /// Makes sure that the packages of a bootstrapped tier 1 are in the store.

@@ -21,18 +21,19 @@ use crate::oci::{Image, Layout};
 use crate::plan::{self, SetStage, StageKit, Tier2Stages};
 use crate::sys::clock::Stopwatch;
 use crate::sys::dirs;
-use crate::tool::apt;
 use crate::tool::buildah::{Build, Isolation, Mount, Output, Secret, parse_id};
+use crate::tool::{Problem, apt};
 
 /// Where stages find what imgbuild hands them.
 const INPUTS: &str = "/run/imgbuild";
 
-/// Builds one tier-2 image.
+/// Builds one tier-2 image; the module set `first` before all others.
 pub(super) fn build(
     session: &Session,
     project: &Project,
     layout: &Layout,
     name: &TierName,
+    first: Option<&KmodSetName>,
 ) -> Result<Built, BuildError> {
     let watch = Stopwatch::start();
     let image_name = format!("tier2/{name}");
@@ -51,7 +52,9 @@ pub(super) fn build(
         let containers = Containers::open(session)?;
         let base_id = containers.import(&base_name, &base)?;
         let mut picked = BTreeMap::new();
-        for set in &tier.modules {
+        let mut sets: Vec<_> = tier.modules.iter().collect();
+        sets.sort_by_key(|set| Some(*set) != first);
+        for set in sets {
             picked.insert(set.clone(), job.build_set(&containers, &base_id, set)?);
         }
         let added = job.build_image(&containers, &base_id, &base)?;
@@ -286,7 +289,8 @@ impl<'a> Job<'a> {
         let files = self.session.store.work_folder(&format!("tier2-{}/files-{set}", self.name))?;
         let version = &self.entry.modules[set].version;
         let label = format!("build {set} {version} for {}", self.entry.kernel.release);
-        self.run(containers, base_id, &format!("files-{set}"), Output::Folder(files.as_str()), &label)?;
+        self.run(containers, base_id, &format!("files-{set}"), Output::Folder(files.as_str()), &label)
+            .map_err(|error| self.about_source(set, error))?;
         let step = self.session.step(format!("pick files of {set}"))?;
         let target = self.context.join("kmods").join(set.as_str());
         let picked = stage::pick(self.definition(set), self.family, &self.entry.kernel.release, &files, &target)?;
@@ -294,6 +298,25 @@ impl<'a> Job<'a> {
         self.session.audit(proven.detail(format!("modules for {}", self.entry.kernel.release)))?;
         step.finish(format!("{} files", picked.paths.len()));
         Ok(picked)
+    }
+
+    /// A source that does not fit the kernel is told from everything else that can fail in a stage.
+    fn about_source(&self, set: &KmodSetName, error: BuildError) -> BuildError {
+        match error {
+            BuildError::Problem { problem, source, .. } if matches!(*problem, Problem::DoesNotBuild { .. }) => {
+                let Problem::DoesNotBuild { reason, .. } = *problem else { unreachable!("matched above") };
+                BuildError::DoesNotBuild {
+                    tier: self.name.clone(),
+                    set: set.clone(),
+                    version: self.entry.modules[set].version.clone(),
+                    kernel: self.entry.kernel.release.clone(),
+                    reason,
+                    locked: self.session.settings.locked,
+                    source,
+                }
+            }
+            other => other,
+        }
     }
 
     fn definition(&self, set: &KmodSetName) -> &KmodSet {
