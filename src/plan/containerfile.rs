@@ -16,6 +16,8 @@ pub struct Tier2Stages<'a> {
     pub base_name: &'a str,
     /// The one kernel.
     pub kernel: &'a KernelRelease,
+    /// The base's kernel, where it is replaced.
+    pub swap_from: Option<&'a KernelRelease>,
     /// Time that reaches the image.
     pub epoch: SourceDateEpoch,
     /// Module sets, in the order of the definition.
@@ -42,6 +44,8 @@ pub struct StageKit {
     pub enter: &'static str,
     /// Installs the packages of one repository: `install.sh REPOSITORY`.
     pub install: &'static str,
+    /// Replaces the kernel: `swap.sh REPOSITORY OLD NEW`.
+    pub swap: &'static str,
     /// Lists the files of an installed package: `owned.sh PACKAGE`.
     pub owned: &'static str,
     /// What the package manager and the packages' scripts see in their environment.
@@ -52,6 +56,7 @@ pub struct StageKit {
 pub const APT: StageKit = StageKit {
     enter: include_str!("../../templates/tier2/apt/enter.sh"),
     install: include_str!("../../templates/tier2/apt/install.sh"),
+    swap: include_str!("../../templates/tier2/apt/swap.sh"),
     owned: include_str!("../../templates/tier2/apt/owned.sh"),
     arguments: &[
         ("DEBIAN_FRONTEND", "noninteractive"),
@@ -65,6 +70,7 @@ pub const APT: StageKit = StageKit {
 pub const DNF: StageKit = StageKit {
     enter: include_str!("../../templates/tier2/dnf/enter.sh"),
     install: include_str!("../../templates/tier2/dnf/install.sh"),
+    swap: include_str!("../../templates/tier2/dnf/swap.sh"),
     owned: include_str!("../../templates/tier2/dnf/owned.sh"),
     arguments: &[
         // The initramfs is made once, at the end, and there is no boot loader to tell about kernels.
@@ -80,6 +86,9 @@ pub const IMAGE_TARGET: &str = "image";
 
 /// The final stage's packages, below [`INPUTS`].
 pub const IMAGE_REPOSITORY: &str = "image/repo";
+
+/// The packages of a kernel that replaces the base's, below [`INPUTS`].
+pub const KERNEL_REPOSITORY: &str = "kernel/repo";
 
 /// The stage that hands out a set's files.
 pub fn files_target(set: &KmodSetName) -> String {
@@ -113,7 +122,7 @@ pub struct InputScript {
 
 impl StageKit {
     /// All scripts the Containerfile runs.
-    pub const fn scripts(&self) -> [InputScript; 8] {
+    pub const fn scripts(&self) -> [InputScript; 9] {
         const fn script(name: &'static str, content: &'static str) -> InputScript {
             InputScript { name, content }
         }
@@ -126,6 +135,7 @@ impl StageKit {
             script("install.sh", self.install),
             script("modules.sh", include_str!("../../templates/tier2/modules.sh")),
             script("owned.sh", self.owned),
+            script("swap.sh", self.swap),
         ]
     }
 }
@@ -149,6 +159,8 @@ struct Context<'a> {
     name: &'a TierName,
     base_name: &'a str,
     kernel: &'a KernelRelease,
+    swap_from: Option<&'a KernelRelease>,
+    kernel_repository: &'a str,
     sets: &'a [SetStage<'a>],
     install: bool,
     signed: bool,
@@ -186,6 +198,8 @@ pub fn render(stages: &Tier2Stages<'_>, kit: &StageKit) -> Result<String, Render
         // One line of a comment, whatever it holds.
         base_name: stages.base_name.lines().next().unwrap_or_default(),
         kernel: stages.kernel,
+        swap_from: stages.swap_from,
+        kernel_repository: KERNEL_REPOSITORY,
         sets: stages.sets,
         install: stages.install,
         signed: stages.signed,
@@ -222,12 +236,23 @@ mod tests {
     use super::*;
 
     fn rendered(sets: &[(&str, &str)], install: bool, signed: bool) -> Result<String, RenderError> {
+        rendered_with(sets, install, signed, None)
+    }
+
+    fn rendered_with(
+        sets: &[(&str, &str)],
+        install: bool,
+        signed: bool,
+        swap_from: Option<&str>,
+    ) -> Result<String, RenderError> {
+        let swap_from: Option<KernelRelease> = swap_from.map(|release| release.parse().unwrap());
         let names: Vec<KmodSetName> = sets.iter().map(|(name, _)| name.parse().unwrap()).collect();
         let sets: Vec<_> = names.iter().zip(sets).map(|(name, (_, dkms))| SetStage { name, dkms }).collect();
         let stages = Tier2Stages {
             name: &"edge".parse().unwrap(),
             base_name: "tier1/debian",
             kernel: &"6.12.117+deb13-cloud-amd64".parse().unwrap(),
+            swap_from: swap_from.as_ref(),
             epoch: SourceDateEpoch::from_secs(1_760_000_000),
             sets: &sets,
             install,
@@ -247,8 +272,19 @@ mod tests {
     }
 
     #[test]
+    fn every_stage_begins_with_the_new_kernel() {
+        let text = rendered_with(&[("jool", "jool")], true, false, Some("6.12.94+deb13-cloud-amd64")).unwrap();
+        let swap = "swap.sh kernel/repo 6.12.94+deb13-cloud-amd64 6.12.117+deb13-cloud-amd64\n";
+        for stage in text.split("\nFROM ${BASE} AS ").skip(1) {
+            let runs: Vec<_> = stage.lines().filter(|line| line.starts_with("RUN ")).collect();
+            assert!(runs[0].ends_with("enter.sh") && runs[1].ends_with(swap.trim_end()), "{stage}");
+        }
+        assert_eq!(text.matches(swap).count(), 2);
+    }
+
+    #[test]
     fn every_script_that_is_run_is_there_and_the_other_way_round() {
-        let text = rendered(&[("jool", "jool")], true, true).unwrap();
+        let text = rendered_with(&[("jool", "jool")], true, true, Some("6.12.94+deb13-cloud-amd64")).unwrap();
         for script in APT.scripts() {
             // owned.sh is run by collect.sh.
             let run = text.contains(&format!("scripts/{} ", script.name))

@@ -18,8 +18,8 @@ use crate::model::Karg;
 
 pub use bootstrap::{BootstrapFile, FINISH, SETUP_ROOT, bootstrap_files};
 pub use containerfile::{
-    APT, CERTIFICATE, DNF, IMAGE_REPOSITORY, IMAGE_TARGET, INPUTS, InputScript, KEY_ID, RenderError, SetStage,
-    StageKit, Tier2Stages, files_target, render, set_repository, wanted_path,
+    APT, CERTIFICATE, DNF, IMAGE_REPOSITORY, IMAGE_TARGET, INPUTS, InputScript, KERNEL_REPOSITORY, KEY_ID, RenderError,
+    SetStage, StageKit, Tier2Stages, files_target, render, set_repository, wanted_path,
 };
 pub use select::{Selection, UnknownTarget};
 pub use steps::{Action, ModuleSet, Packages, Plan, Step, Target, base_of, resolve};

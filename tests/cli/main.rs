@@ -7,6 +7,7 @@
 mod base;
 mod commands;
 mod hosts;
+mod kernel;
 mod killed;
 mod machine;
 mod project;

@@ -127,9 +127,8 @@ impl AptSources {
 
     /// The name operators know an index's archive under; the address of a machine's mirror is no name.
     fn name_of(&self, index: &apt::IndexFile) -> String {
-        let is_its = |source: &&OwnedSource| {
-            source.uri.trim_end_matches('/') == index.uri && source.suites.contains(&index.suite)
-        };
+        let is_its =
+            |source: &&OwnedSource| apt::is_same_root(&source.uri, &index.uri) && source.suites.contains(&index.suite);
         let name = self.0.iter().find(is_its).and_then(|source| source.name.as_ref());
         let place = match index.component.as_str() {
             "" => index.suite.trim_end_matches("./").to_owned(),

@@ -116,6 +116,8 @@ pub(super) struct Writing<'a> {
     pub(super) picked: &'a BTreeMap<KmodSetName, Picked>,
     pub(super) image_name: &'a str,
     pub(super) kernel: &'a KernelRelease,
+    /// The base's kernel, where it was replaced.
+    pub(super) swap_from: Option<&'a KernelRelease>,
     pub(super) epoch: SourceDateEpoch,
     pub(super) signed: bool,
     pub(super) family: Family,
@@ -125,6 +127,8 @@ pub(super) struct Writing<'a> {
 /// Which layer a path goes into, in this order: what changes less often lies lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
+    /// Another kernel than the base's, and the removal of that one.
+    Kernel,
     /// Files picked for the set with this number.
     Set(usize),
     /// Installed packages.
@@ -199,6 +203,7 @@ impl Writing<'_> {
         match (set, path.strip_prefix(&index)) {
             (Some(number), _) => Group::Set(number),
             (None, Some(file)) if file.starts_with("modules.") || file == "initramfs.img" => Group::Boot,
+            _ if self.swap_from.is_some() && path.starts_with("usr/lib/modules/") => Group::Kernel,
             _ => Group::Packages,
         }
     }
@@ -234,6 +239,10 @@ impl Writing<'_> {
             Group::Set(number) => {
                 let (name, _) = self.sets[number];
                 format!("imgbuild tier2: {name} {} for {}", self.picked[name].version, self.kernel)
+            }
+            Group::Kernel => {
+                let old = self.swap_from.map(|old| format!(" instead of {old}")).unwrap_or_default();
+                format!("imgbuild tier2: kernel {}{old}", self.kernel)
             }
             Group::Packages => "imgbuild tier2: packages".to_owned(),
             Group::Boot => format!("imgbuild tier2: module index and initramfs for {}", self.kernel),

@@ -104,6 +104,7 @@ fn containerfile(project: &Project, name: &TierName, tier: &Tier2, entry: &Locke
         name,
         base_name: &format!("tier1/{}", tier.base),
         kernel: &entry.kernel.release,
+        swap_from: entry.kernel.swap.as_ref().map(|swap| &swap.from),
         epoch: project.epoch(),
         sets: &sets,
         install: !entry.packages.packages.is_empty(),
@@ -215,7 +216,12 @@ impl<'a> Job<'a> {
             self.input(&format!("kmods/{set}/wanted"), wanted.as_bytes())?;
             self.repository(&format!("kmods/{set}/repo"), &self.entry.modules[set].packages)?;
         }
-        self.repository("image/repo", &self.entry.packages)?;
+        self.repository(plan::IMAGE_REPOSITORY, &self.entry.packages)?;
+        if let Some(swap) = &self.entry.kernel.swap {
+            self.repository(plan::KERNEL_REPOSITORY, &swap.packages)?;
+            let lines: String = swap.remove.iter().map(|name| format!("{name}\n")).collect();
+            self.input(&format!("{}/remove", plan::KERNEL_REPOSITORY), lines.as_bytes())?;
+        }
         if let Some(signing) = &self.tier.signing {
             let bytes = self.project.read(&signing.certificate)?;
             self.input("signing/certificate", &bytes)?;
@@ -366,6 +372,7 @@ impl<'a> Job<'a> {
             picked,
             image_name: &image_name,
             kernel: &self.entry.kernel.release,
+            swap_from: self.entry.kernel.swap.as_ref().map(|swap| &swap.from),
             epoch: self.project.epoch(),
             signed: self.tier.signing.is_some(),
             family: self.family,

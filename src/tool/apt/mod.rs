@@ -13,8 +13,8 @@ pub use config::{
     stage_config, stage_sources,
 };
 pub use parse::{
-    Candidate, IndexFile, MachineArchives, ParseError, below, parse_candidates, parse_fetched, parse_indexes,
-    parse_machine_archives, uri_of,
+    Candidate, IndexFile, MachineArchives, ParseError, below, is_same_root, parse_candidates, parse_fetched,
+    parse_indexes, parse_machine_archives, uri_of,
 };
 pub use problem::diagnose;
 
@@ -118,7 +118,7 @@ impl Apt<'_> {
     pub fn download<'d>(&self, files: impl IntoIterator<Item = Download<'d>>) -> Cmd {
         let files = files
             .into_iter()
-            .flat_map(|file| [file.uri.to_owned(), file.target.to_owned(), format!("SHA256:{}", file.sha256)]);
+            .flat_map(|file| [parse::to_copy(file.uri), file.target.to_owned(), format!("SHA256:{}", file.sha256)]);
         self.cmd("/usr/lib/apt/apt-helper").args(["--quiet", "download-file"]).args(files)
     }
 }
@@ -142,7 +142,7 @@ mod tests {
             APT.resolve(Some("/w/status"), ["jool-dkms"]),
             APT.indexes(),
             APT.index("/w/lists/trixie_main_Packages"),
-            APT.download([file.clone(), file]),
+            APT.download([file.clone(), Download { uri: "file:///srv/site/./x.deb", ..file }]),
         ];
         insta::assert_snapshot!(lines.map(|cmd| cmd.to_string()).join("\n"));
     }

@@ -69,8 +69,25 @@ fn is_sha256(hex: &str) -> bool {
 
 /// The decoded path of a file below an archive's root; `None` when it is not below.
 pub fn below(root: &str, uri: &str) -> Option<String> {
-    let path = uri.strip_prefix(root.trim_end_matches('/'))?.strip_prefix('/')?;
+    let (root, uri) = (as_printed(root), as_printed(uri));
+    let path = uri.strip_prefix(root.as_str())?.strip_prefix('/')?;
     percent::decode(path)
+}
+
+/// Whether two addresses are of one archive.
+pub fn is_same_root(left: &str, right: &str) -> bool {
+    as_printed(left) == as_printed(right)
+}
+
+/// An address of an archive as apt prints it: `file:` without the two slashes of an absent host.
+fn as_printed(uri: &str) -> String {
+    uri.trim_end_matches('/').replacen("file:///", "file:/", 1)
+}
+
+/// An address for fetching: of a file on this machine apt would else leave a link to it.
+pub(super) fn to_copy(uri: &str) -> String {
+    let uri = as_printed(uri);
+    uri.strip_prefix("file:").map_or_else(|| uri.clone(), |path| format!("copy:{path}"))
 }
 
 /// The address of a file, given its decoded path below an archive's root: the inverse of [`below`].
@@ -196,6 +213,9 @@ mod tests {
     fn a_file_elsewhere_is_not_below() {
         assert_eq!(below("http://x/debian", "http://x/debian-security/pool/a"), None);
         assert_eq!(below("http://x/debian/", "http://x/debian/pool/a%2bb"), Some("pool/a+b".to_owned()));
+        // As apt 2.6 printed it for `file:///srv/site`.
+        assert_eq!(below("file:///srv/site/", "file:/srv/site/./a_1.deb"), Some("./a_1.deb".to_owned()));
+        assert!(is_same_root("file:///srv/site", "file:/srv/site/") && !is_same_root("http://x/a", "http://x/b"));
     }
 
     #[test]
