@@ -144,6 +144,10 @@ pub enum BuildError {
     Manifest { set: KmodSetName, source: ManifestError },
     #[error("module set `{set}`: the modules are not as they must be:{}", lines(findings))]
     Modules { set: KmodSetName, findings: Vec<Finding> },
+    #[error("`{image}` has no kernel modules{}", .kernel.as_ref().map(|kernel| format!(" for {kernel}")).unwrap_or_default())]
+    NoModules { image: String, kernel: Option<String> },
+    #[error("`{path}` is no certificate in PEM or DER")]
+    NotACertificate { path: Utf8PathBuf },
     #[error("`{image}` would ship what only a build needs:{}", lines(findings))]
     Leftovers { image: String, findings: Vec<Finding> },
     #[error(transparent)]

@@ -104,27 +104,29 @@ pub fn list(path: &Utf8Path) -> Result<Vec<ImageSummary>, BuildError> {
 /// When it cannot be found, read or verified.
 pub fn inspect(session: &Session, locator: &ImageLocator) -> Result<ImageDetails, BuildError> {
     let step = session.step(format!("read {locator}"))?;
-    let details = match locator {
-        ImageLocator::Store(name) => {
-            let layout = chain::open_layout(session)?;
-            let image = chain::find(&layout, name)?.ok_or_else(|| BuildError::NoSuchImage { image: name.clone() })?;
-            details(locator, &layout, &image)?
-        }
-        _ => {
-            let folder = session.store.work_folder("inspected")?;
-            let dir = dirs::open(&folder).map_err(io("opening", &folder))?;
-            let layout = Layout::create_or_open(dir).map_err(|source| BuildError::Layout {
-                image: locator.to_string(),
-                what: "copying",
-                source,
-            })?;
-            let copied = mirror::fetch(session, chain::machine_platform(), locator, &layout)?;
-            let image = Image::load(&layout, &copied.manifest, None)?;
-            details(locator, &layout, &image)?
-        }
-    };
+    let (layout, image) = open(session, locator)?;
+    let details = details(locator, &layout, &image)?;
     step.finish(format!("{} files", details.files));
     Ok(details)
+}
+
+/// Opens an image in the store, or copies one from elsewhere into this run's folder first.
+pub(super) fn open(session: &Session, locator: &ImageLocator) -> Result<(Layout, Image), BuildError> {
+    if let ImageLocator::Store(name) = locator {
+        let layout = chain::open_layout(session)?;
+        let image = chain::find(&layout, name)?.ok_or_else(|| BuildError::NoSuchImage { image: name.clone() })?;
+        return Ok((layout, image));
+    }
+    let folder = session.store.work_folder("inspected")?;
+    let dir = dirs::open(&folder).map_err(io("opening", &folder))?;
+    let layout = Layout::create_or_open(dir).map_err(|source| BuildError::Layout {
+        image: locator.to_string(),
+        what: "copying",
+        source,
+    })?;
+    let copied = mirror::fetch(session, chain::machine_platform(), locator, &layout)?;
+    let image = Image::load(&layout, &copied.manifest, None)?;
+    Ok((layout, image))
 }
 
 fn details(locator: &ImageLocator, layout: &Layout, image: &Image) -> Result<ImageDetails, BuildError> {

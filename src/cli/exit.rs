@@ -16,6 +16,12 @@ pub(super) const DRIFT: u8 = 5;
 pub(super) const NO_KERNEL: u8 = 6;
 /// Something was checked and found wrong.
 pub(super) const CHECK: u8 = 7;
+/// Modules do not fit their kernel.
+pub(super) const MODULES: u8 = 10;
+/// Something that only builds need is in an image.
+pub(super) const LEFTOVERS: u8 = 11;
+/// A private key is in an image. The most severe: it decides when several kinds are found, then modules, then leftovers.
+pub(super) const PRIVATE_KEY: u8 = 12;
 /// Stopped by a signal.
 pub(super) const INTERRUPTED: u8 = 130;
 
@@ -29,5 +35,8 @@ pub(super) const ALL: &[(u8, &str)] = &[
     (DRIFT, "the lock does not match the definition, and --locked forbids changing it"),
     (NO_KERNEL, "no kernel satisfies the modules and the policy"),
     (CHECK, "something was checked and found wrong"),
+    (MODULES, "kernel modules do not fit their kernel, or are not signed as asked"),
+    (LEFTOVERS, "an image holds compilers, headers or other things that only builds need"),
+    (PRIVATE_KEY, "an image holds a private key; decides when other kinds are found as well"),
     (INTERRUPTED, "stopped by a signal"),
 ];

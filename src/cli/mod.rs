@@ -9,10 +9,13 @@ mod docs;
 mod doctor;
 mod error;
 mod exit;
+mod explain;
 mod gc;
 mod images;
 mod init;
 mod inspect;
+mod junit;
+mod kmods;
 mod lock;
 mod plan;
 mod render;
@@ -63,6 +66,8 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Tier3(args) => args.run(&context),
         Command::Images(args) => args.run(&context),
         Command::Inspect(args) => args.run(&context),
+        Command::Kmods(command) => command.run(&context),
+        Command::Explain(args) => args.run(&context),
         Command::Gc(args) => args.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Completions(args) => args.run(),

@@ -4,6 +4,7 @@
 
 mod check;
 mod finding;
+mod index;
 mod inspect;
 mod leftovers;
 mod manifest;
@@ -12,6 +13,7 @@ mod symvers;
 
 pub use check::{BuiltModule, check_modules, is_module_path};
 pub use finding::{Code, Finding, Severity};
+pub use index::{ModuleIndex, parse_builtin, parse_dracut_drivers, parse_modules_load};
 pub use inspect::{
     Certificate, Compression, DigestAlgorithm, ElfError, Export, Import, InspectError, ModuleInfo, ModuleSignature,
     SignatureError, SignatureTail, SignerId, Vermagic, Versions, XzCheck, decompress, inspect,
