@@ -8,7 +8,8 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 use super::audit::AuditError;
 use super::preflight::MissingError;
 use super::project::DriftError;
-use crate::config::{ConfigErrors, Family};
+use super::verify::Reported;
+use crate::config::{AllowFileError, ConfigErrors, Family};
 use crate::kernel::{BaseMismatch, NoKernel, UniverseError};
 use crate::kmod::{AllowedError, Finding, ManifestError};
 use crate::model::{ByteSize, HostName, ImageLocator, KernelRelease, KmodSetName, RepositoryName, TierName};
@@ -148,6 +149,12 @@ pub enum BuildError {
     NoModules { image: String, kernel: Option<String> },
     #[error("`{path}` is no certificate in PEM or DER")]
     NotACertificate { path: Utf8PathBuf },
+    #[error("`{image}` is not fit to be used:{}", refusals(findings))]
+    Refused { image: String, findings: Vec<Reported> },
+    #[error("the image is not built on `{base}`: its first layers are others")]
+    NotOnThatBase { base: String },
+    #[error("`{path}` is no list of allowed leftovers")]
+    AllowFile { path: Utf8PathBuf, source: Box<AllowFileError> },
     #[error("`{image}` would ship what only a build needs:{}", lines(findings))]
     Leftovers { image: String, findings: Vec<Finding> },
     #[error(transparent)]
@@ -211,7 +218,13 @@ fn failed_command<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e CmdError> 
 }
 
 fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| format!("\n  {finding}")).collect()
+    findings.iter().map(|finding| format!("\n  {finding}\n    fix: {}", finding.code.fix())).collect()
+}
+
+fn refusals(findings: &[Reported]) -> String {
+    let line =
+        |found: &Reported| format!("\n  {} {}: {}\n    fix: {}", found.code, found.subject, found.message, found.fix);
+    findings.iter().map(line).collect()
 }
 
 fn some(found: &[String]) -> String {

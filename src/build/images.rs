@@ -150,10 +150,15 @@ fn details(locator: &ImageLocator, layout: &Layout, image: &Image) -> Result<Ima
     })
 }
 
+/// What the history says about each layer, lowest first.
+pub(super) fn history(image: &Image) -> Vec<String> {
+    let history = image.config().history().iter().flatten();
+    let real = history.filter(|entry| entry.empty_layer() != Some(true));
+    real.map(|entry| entry.created_by().clone().unwrap_or_default()).collect()
+}
+
 fn layer_details(image: &Image) -> Vec<LayerDetails> {
-    let history = image.config().history().clone().unwrap_or_default();
-    let real = history.iter().filter(|entry| entry.empty_layer() != Some(true));
-    let mut said = real.map(|entry| entry.created_by().clone().unwrap_or_default());
+    let mut said = history(image).into_iter();
     let layers = image.layers().iter().map(|layer| LayerDetails {
         digest: layer.descriptor.digest().to_string(),
         diff_id: layer.diff_id.to_string(),

@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod chain;
+pub mod check;
 pub mod codes;
 mod containers;
 mod conventions;

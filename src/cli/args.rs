@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ui::ProgressStyle;
 use super::{
-    audit, build, docs, doctor, explain, gc, images, init, inspect, kmods, lock, plan, render, tiers, validate,
+    audit, build, check, docs, doctor, explain, gc, images, init, inspect, kmods, lock, plan, render, tiers, validate,
 };
 
 /// Build immutable Linux hosts: from a definition in git to images, in three tiers.
@@ -82,6 +82,8 @@ pub(super) enum Command {
     Images(images::Args),
     /// Show an image: configuration, layers, kernel, packages
     Inspect(inspect::Args),
+    /// Check a finished image: its modules, what of a build is left in any layer, private keys
+    Check(check::Args),
     /// Kernel modules
     #[command(subcommand)]
     Kmods(kmods::Command),

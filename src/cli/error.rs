@@ -8,6 +8,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use super::exit;
 use super::ui;
 use crate::build::BuildError;
+use crate::build::check::Area;
 use crate::config::ConfigErrors;
 use crate::sys::env;
 
@@ -72,6 +73,7 @@ impl From<BuildError> for CliError {
             BuildError::Drift(_) => exit::DRIFT,
             BuildError::Kernel { .. } => exit::NO_KERNEL,
             BuildError::Definition(_) | BuildError::Host(_) => exit::DEFINITION,
+            BuildError::Refused { findings, .. } => exit::of_area(Area::worst(findings)),
             _ => exit::FAILURE,
         };
         let text = match &error {

@@ -1,5 +1,7 @@
 //! Exit codes: part of the interface, listed in the manual page, never renumbered.
 
+use crate::build::check::Area;
+
 /// Everything was done.
 pub(super) const SUCCESS: u8 = 0;
 /// A step failed.
@@ -20,8 +22,11 @@ pub(super) const CHECK: u8 = 7;
 pub(super) const MODULES: u8 = 10;
 /// Something that only builds need is in an image.
 pub(super) const LEFTOVERS: u8 = 11;
-/// A private key is in an image. The most severe: it decides when several kinds are found, then modules, then leftovers.
+/// A private key is in an image. The most severe: it decides when several kinds are found, then modules, leftovers
+/// and booting.
 pub(super) const PRIVATE_KEY: u8 = 12;
+/// An image would not boot, or breaks the rules of bootable images.
+pub(super) const BOOTABILITY: u8 = 13;
 /// Stopped by a signal.
 pub(super) const INTERRUPTED: u8 = 130;
 
@@ -38,5 +43,17 @@ pub(super) const ALL: &[(u8, &str)] = &[
     (MODULES, "kernel modules do not fit their kernel, or are not signed as asked"),
     (LEFTOVERS, "an image holds compilers, headers or other things that only builds need"),
     (PRIVATE_KEY, "an image holds a private key; decides when other kinds are found as well"),
+    (BOOTABILITY, "an image would not boot, or breaks the rules of bootable images"),
     (INTERRUPTED, "stopped by a signal"),
 ];
+
+/// The code of the most severe kind of what a check found.
+pub(super) const fn of_area(area: Option<Area>) -> u8 {
+    match area {
+        None => SUCCESS,
+        Some(Area::Keys) => PRIVATE_KEY,
+        Some(Area::Modules) => MODULES,
+        Some(Area::Leftovers) => LEFTOVERS,
+        Some(Area::Boot) => BOOTABILITY,
+    }
+}

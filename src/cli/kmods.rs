@@ -82,9 +82,7 @@ fn show(out: &mut dyn Write, report: &ModuleReport) -> std::io::Result<()> {
 
 fn show_kernel(out: &mut dyn Write, kernel: &KernelReport) -> std::io::Result<()> {
     writeln!(out, "\nkernel {}", kernel.kernel)?;
-    if kernel.modules.is_empty() {
-        writeln!(out, "  no modules besides the kernel's own")?;
-    } else {
+    if !kernel.modules.is_empty() {
         show_facts(out, &kernel.facts)?;
     }
     // A distribution's own modules are thousands; those with a finding are named there.

@@ -5,6 +5,7 @@
 mod args;
 mod audit;
 mod build;
+mod check;
 mod docs;
 mod doctor;
 mod error;
@@ -66,6 +67,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Tier3(args) => args.run(&context),
         Command::Images(args) => args.run(&context),
         Command::Inspect(args) => args.run(&context),
+        Command::Check(args) => args.run(&context),
         Command::Kmods(command) => command.run(&context),
         Command::Explain(args) => args.run(&context),
         Command::Gc(args) => args.run(&context),

@@ -18,7 +18,7 @@ pub use inspect::{
     Certificate, Compression, DigestAlgorithm, ElfError, Export, Import, InspectError, ModuleInfo, ModuleSignature,
     SignatureError, SignatureTail, SignerId, Vermagic, Versions, XzCheck, decompress, inspect,
 };
-pub use leftovers::{AddedFile, Allowed, AllowedError, leftovers};
+pub use leftovers::{AddedFile, Allowances, Allowed, AllowedError, leftover_file, leftover_package};
 pub use manifest::{Artifact, CopyItem, ManifestError, ManifestProblem, Source, Stage, StageFile, Variables, select};
 pub use prove::{Facts, Proof, ProofInput, SignaturePolicy, SymbolSource, prove};
 pub use symvers::{Exported, Symvers, SymversError};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::check;
 use super::super::kernels::{self, KernelPin};
 use super::super::packages::{PackageCache, only_stanza};
 use super::super::{BuildError, Project, Session};
@@ -10,7 +11,7 @@ use crate::config::{
     AptBuild, Family, KernelLock, KmodSet, Lock, LockedTier1, LockedTier2, ModuleLock, PackageSet, Tier1Source, Tier2,
 };
 use crate::kernel::{Decision, PackageEntry, Provenance, Universe};
-use crate::kmod::leftovers;
+use crate::kmod::{Allowances, leftover_package};
 use crate::model::{KmodSetName, TierName};
 use crate::tool::{deb822, dpkg};
 
@@ -73,7 +74,7 @@ impl<'a> AptResolver<'a> {
             true => PackageSet::default(),
             false => self.apt.resolve(Some(&self.status), &selection)?,
         };
-        refuse_build_tools(self.name, &packages)?;
+        refuse_build_tools(self.name, self.tier, &packages)?;
         step.finish(format!("kernel {}: {}", decision.release(), decision.reason));
         let sets = modules.values().map(|module| &module.packages).chain([&packages]);
         let all: Vec<_> = sets.flat_map(|set| &set.packages).collect();
@@ -129,10 +130,13 @@ pub(super) fn apt_sources(session: &Session, project: &Project, tier: &Tier2) ->
 }
 
 /// Refuses a final image whose packages bring a compiler along: better here than after the modules have been built.
-pub(super) fn refuse_build_tools(tier: &TierName, packages: &PackageSet) -> Result<(), BuildError> {
-    let names = packages.packages.iter().map(|package| package.name.as_str());
-    let findings = leftovers(names, [], &[])?;
-    if findings.is_empty() { Ok(()) } else { Err(BuildError::Leftovers { image: format!("tier2/{tier}"), findings }) }
+///
+/// What the definition allows is left to the check of the image, which reports it.
+pub(super) fn refuse_build_tools(name: &TierName, tier: &Tier2, packages: &PackageSet) -> Result<(), BuildError> {
+    let mut allowances = Allowances::new(tier.allow.iter().map(check::allowed))?;
+    let denied = packages.packages.iter().filter_map(|package| leftover_package(&package.name));
+    let findings: Vec<_> = denied.filter(|finding| allowances.reason(&finding.subject).is_none()).collect();
+    if findings.is_empty() { Ok(()) } else { Err(BuildError::Leftovers { image: format!("tier2/{name}"), findings }) }
 }
 
 fn apt_sets<'a>(

@@ -2,7 +2,7 @@
 
 mod kernel;
 mod material;
-mod report;
+pub(super) mod report;
 
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 

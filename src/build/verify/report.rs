@@ -119,21 +119,17 @@ impl KernelReport {
     /// In one line.
     pub fn summary(&self) -> String {
         let facts = &self.facts;
-        let failures = self.findings.iter().filter(|finding| finding.fails()).count();
-        let outcome = match failures {
-            0 => format!("proved {} for {}", counted(self.modules.len(), "module"), self.kernel),
-            _ => format!(
-                "{} in {} for {}",
-                counted(failures, "failure"),
-                counted(self.modules.len(), "module"),
-                self.kernel
-            ),
+        let outcome = match (self.modules.len(), self.proven) {
+            (0, true) => return format!("no modules besides the kernel's own for {}", self.kernel),
+            (modules, true) => format!("proved {} for {}", counted(modules, "module"), self.kernel),
+            (modules, false) => format!("{} for {} not proven", counted(modules, "module"), self.kernel),
         };
         format!("{outcome}: {}, {}", counted(facts.symbols, "symbol"), counted(facts.versions, "version"))
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+/// A number with its noun.
+pub(in crate::build) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn resolve(
     }
     let install = builds.values().flat_map(|build| &build.install).chain(&tier.packages);
     let packages = resolver.packages("image", "the image", &install.map(ToString::to_string).collect::<Vec<_>>())?;
-    super::tier2::refuse_build_tools(name, &packages)?;
+    super::tier2::refuse_build_tools(name, tier, &packages)?;
     Ok(LockedTier2 {
         definition: project.definition.tier2_digest(name).expect("the tier is in the definition"),
         base: base.digest(),
