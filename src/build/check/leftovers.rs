@@ -79,7 +79,7 @@ impl Scope<'_> {
     fn describe(&self, layer: usize, gone: bool) -> String {
         let said: String = self.history.get(layer).map(String::as_str).unwrap_or_default().chars().take(60).collect();
         let said = if said.is_empty() { said } else { format!(" ({said})") };
-        let gone = if gone { "; a later layer removes it, which does not take it out of the image" } else { "" };
+        let gone = if gone { "; a later layer hides it, which does not take it out of the image" } else { "" };
         format!("; in layer {layer}{said}{gone}")
     }
 }

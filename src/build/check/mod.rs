@@ -6,15 +6,16 @@ mod report;
 mod scan;
 
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
+use oci_spec::image::Digest;
 
 use super::error::io;
 pub use super::verify::Reported;
 use super::verify::{self, Asked, KernelReport, Material};
 use super::{BuildError, Project, Session, chain, images};
 use crate::config::{Allow, AllowFile, Family, KmodSet, Tier2};
-use crate::kmod::{Allowances, Allowed, Certificate, SignaturePolicy};
+use crate::kmod::{Allowances, Allowed, Certificate, Code, SignaturePolicy};
 use crate::model::{HostName, ImageLocator, TierName};
-use crate::oci::{BASE_DIGEST, Image, Layout};
+use crate::oci::{BASE_DIGEST, Image, ImageTree, Layout};
 use crate::sys::dirs;
 
 use leftovers::Scope;
@@ -138,7 +139,7 @@ pub fn image(
     let (layout, image) = images::open(session, locator)?;
     let base = match &settings.against {
         Some(base) => Base::given(&image, &images::open(session, base)?.1, base)?,
-        None => Base::of_history(&image),
+        None => Base::own(&layout, &image)?,
     };
     step.finish("");
     let step = session.step(format!("check {name}"))?;
@@ -167,6 +168,10 @@ pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examin
     let mut scan = Scan::read(&layers, subject.base_layers)?;
     let material = Material::of_tree(&scan.tree, &layers, &session.store.work_folder("proof")?)?;
     let mut kernels = prove(&material, subject.expected);
+    for kernel in &mut kernels {
+        kernel.findings.retain(|finding| !is_of_base(&scan, finding));
+        kernel.proven = !kernel.findings.iter().any(Reported::fails);
+    }
     let mut findings: Vec<Reported> =
         kernels.iter_mut().flat_map(|kernel| std::mem::take(&mut kernel.findings)).collect();
     let mut allowances = subject.expected.allowances()?;
@@ -177,6 +182,15 @@ pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examin
     findings.sort();
     findings.dedup();
     Ok(Examined { kernels, findings })
+}
+
+/// Whether a finding says that a module of the base is not one of ours: nobody promised that it is.
+fn is_of_base(scan: &Scan, finding: &Reported) -> bool {
+    let promised = [Code::ModuleUnexpected, Code::Unsigned, Code::UnknownSigner, Code::SignatureUnverifiable];
+    let content = |tree: &ImageTree| tree.node(tree.resolve(&finding.subject)?).content().cloned();
+    promised.iter().any(|code| code.as_str() == finding.code)
+        && content(&scan.base).is_some()
+        && content(&scan.base) == content(&scan.tree)
 }
 
 fn prove(material: &Material, expected: &Expected) -> Vec<KernelReport> {
@@ -222,24 +236,39 @@ struct Base {
 impl Base {
     /// The layers an image has in common with the one it was built on.
     fn given(image: &Image, base: &Image, locator: &ImageLocator) -> Result<Self, BuildError> {
-        let diff_ids = |image: &Image| image.layers().iter().map(|layer| layer.diff_id.clone()).collect::<Vec<_>>();
-        let (own, below) = (diff_ids(image), diff_ids(base));
-        if !own.starts_with(&below) {
+        if !stands_on(image, base) {
             return Err(BuildError::NotOnThatBase { base: locator.to_string() });
         }
-        Ok(Self { layers: below.len(), told: Some(locator.to_string()) })
+        Ok(Self { layers: base.layers().len(), told: Some(locator.to_string()) })
     }
 
-    /// The layers below the first that imgbuild says it put on a tier-1 image.
-    fn of_history(image: &Image) -> Self {
+    /// The layers of the tier-1 image an image of ours stands on: as the store has it, else as the history tells.
+    fn own(layout: &Layout, image: &Image) -> Result<Self, BuildError> {
+        let mut below = None;
+        let mut digest = base_digest(image);
+        while let Some(found) = digest.map(|digest| chain::find_digest(layout, &digest)).transpose()?.flatten() {
+            digest = base_digest(&found);
+            below = Some(found);
+        }
+        if let Some(base) = below.filter(|base| base_digest(base).is_none() && stands_on(image, base)) {
+            return Ok(Self { layers: base.layers().len(), told: Some("its own tier 1".to_owned()) });
+        }
         let history = images::history(image);
         let first = history.iter().position(|said| ABOVE_TIER1.iter().any(|start| said.starts_with(start)));
-        let digest = image.manifest().annotations().as_ref().and_then(|all| all.get(BASE_DIGEST));
-        match first {
-            Some(layers) if layers > 0 && digest.is_some() => {
-                Self { layers, told: Some("its own tier 1, by its history".to_owned()) }
-            }
-            _ => Self { layers: 0, told: None },
-        }
+        Ok(match first.filter(|layers| *layers > 0 && base_digest(image).is_some()) {
+            Some(layers) => Self { layers, told: Some("its own tier 1, by its history".to_owned()) },
+            None => Self { layers: 0, told: None },
+        })
     }
+}
+
+/// The image that an image says it was built on.
+fn base_digest(image: &Image) -> Option<Digest> {
+    image.manifest().annotations().as_ref()?.get(BASE_DIGEST)?.parse().ok()
+}
+
+fn stands_on(image: &Image, base: &Image) -> bool {
+    let below = base.layers().iter().map(|layer| &layer.diff_id);
+    base.layers().len() <= image.layers().len()
+        && below.eq(image.layers().iter().map(|layer| &layer.diff_id).take(base.layers().len()))
 }

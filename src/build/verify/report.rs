@@ -124,7 +124,8 @@ impl KernelReport {
             (modules, true) => format!("proved {} for {}", counted(modules, "module"), self.kernel),
             (modules, false) => format!("{} for {} not proven", counted(modules, "module"), self.kernel),
         };
-        format!("{outcome}: {}, {}", counted(facts.symbols, "symbol"), counted(facts.versions, "version"))
+        let unproven = if facts.unproven == 0 { String::new() } else { format!(", {} unproven", facts.unproven) };
+        format!("{outcome}: {}{unproven}, {}", counted(facts.symbols, "symbol"), counted(facts.versions, "version"))
     }
 }
 
