@@ -217,14 +217,15 @@ fn failed_command<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e CmdError> 
     cause.downcast_ref().or_else(|| cause.downcast_ref::<Box<CmdError>>().map(|boxed| &**boxed))
 }
 
+/// Each finding on a line, and the fix once after those of one code.
 fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| format!("\n  {finding}\n    fix: {}", finding.code.fix())).collect()
+    refusals(&findings.iter().map(Reported::from).collect::<Vec<_>>())
 }
 
 fn refusals(findings: &[Reported]) -> String {
-    let line =
-        |found: &Reported| format!("\n  {} {}: {}\n    fix: {}", found.code, found.subject, found.message, found.fix);
-    findings.iter().map(line).collect()
+    let line = |found: &Reported| format!("\n  {} {}: {}", found.code, found.subject, found.message);
+    let same = findings.chunk_by(|left, right| left.code == right.code);
+    same.map(|same| format!("{}\n    fix: {}", same.iter().map(line).collect::<String>(), same[0].fix)).collect()
 }
 
 fn some(found: &[String]) -> String {

@@ -6,7 +6,7 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use super::error::{CliError, chain};
 use super::junit::{self, Case, Suite};
-use super::kmods::show_finding;
+use super::kmods::show_findings;
 use super::{Context, exit};
 use crate::build::check::{self, Area, CheckReport, CheckSettings};
 use crate::build::{Project, codes};
@@ -69,7 +69,7 @@ fn show(out: &mut dyn Write, report: &CheckReport) -> std::io::Result<()> {
     report.kernels.iter().try_for_each(|kernel| writeln!(out, "{}", kernel.summary()))?;
     for (area, findings) in report.findings.iter().filter(|(_, findings)| !findings.is_empty()) {
         writeln!(out, "\n{}", area.title())?;
-        findings.iter().try_for_each(|finding| show_finding(out, finding))?;
+        show_findings(out, findings)?;
     }
     writeln!(out, "\n{}", report.summary())
 }

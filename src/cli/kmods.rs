@@ -94,7 +94,7 @@ fn show_kernel(out: &mut dyn Write, kernel: &KernelReport) -> std::io::Result<()
         writeln!(out, "  module     and {} more", more + 1)?;
     }
     let (failures, notes): (Vec<_>, Vec<_>) = kernel.findings.iter().partition(|finding| finding.fails());
-    failures.into_iter().chain(notes.iter().copied().take(SHOWN)).try_for_each(|finding| show_finding(out, finding))?;
+    show_findings(out, failures.into_iter().chain(notes.iter().copied().take(SHOWN)))?;
     if let Some(more) = notes.len().checked_sub(SHOWN + 1) {
         writeln!(out, "  and {} more notes; --json has them all", more + 1)?;
     }
@@ -121,12 +121,19 @@ fn show_facts(out: &mut dyn Write, facts: &KernelFacts) -> std::io::Result<()> {
     writeln!(out, "  initramfs  {} modules compared", facts.initramfs_modules)
 }
 
-/// One finding and its fix.
-pub(super) fn show_finding(out: &mut dyn Write, finding: &Reported) -> std::io::Result<()> {
-    let Reported { code, subject, message, fix, severity, .. } = finding;
-    writeln!(out, "  {code} {severity}: {subject}: {message}")?;
-    match &finding.allowed {
-        Some(reason) => writeln!(out, "    allowed: {reason}"),
-        None => writeln!(out, "    fix: {fix}"),
+/// Findings in their order, and the fix once for all of a code: a module of the neighbouring kernel has hundreds.
+pub(super) fn show_findings<'a>(
+    out: &mut dyn Write,
+    findings: impl IntoIterator<Item = &'a Reported>,
+) -> std::io::Result<()> {
+    let findings: Vec<&Reported> = findings.into_iter().collect();
+    for same in findings.chunk_by(|left, right| left.code == right.code) {
+        for Reported { code, subject, message, severity, allowed, .. } in same {
+            writeln!(out, "  {code} {severity}: {subject}: {message}")?;
+            allowed.iter().try_for_each(|reason| writeln!(out, "    allowed: {reason}"))?;
+        }
+        let open = same.iter().find(|finding| finding.allowed.is_none());
+        open.map_or(Ok(()), |finding| writeln!(out, "    fix: {}", finding.fix))?;
     }
+    Ok(())
 }

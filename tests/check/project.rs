@@ -43,6 +43,26 @@ fn what_the_definition_allows_is_reported_as_allowed() {
 }
 
 #[test]
+fn the_certificate_of_the_definition_must_have_signed_the_modules() {
+    const FIXTURES: [(&[u8], &str); 3] = [
+        (include_bytes!("../fixtures/modules/hello.ko"), "KMOD016"),
+        (include_bytes!("../fixtures/modules/signed-throwaway.ko"), "KMOD017"),
+        (include_bytes!("../fixtures/modules/signed.ko"), ""),
+    ];
+    for (module, code) in FIXTURES {
+        let place = project(&good_and(files(&[(&kernel_path("updates/hello.ko"), module)])));
+        let tier = std::fs::read_to_string(place.path("project").join(TIER)).unwrap();
+        let signing = "\n[signing]\nkey = \"module.key\"\ncertificate = \"module.der\"\n";
+        place.write(&format!("project/{TIER}"), (tier + signing).as_bytes());
+        place.write("project/module.der", include_bytes!("../fixtures/modules/expected.der"));
+        let finished = check(&place).says(10, &[]);
+        let found: Vec<&str> =
+            finished.codes().into_iter().filter(|found| ["KMOD016", "KMOD017"].contains(found)).collect();
+        assert_eq!(found.concat(), code, "{}", finished.stdout);
+    }
+}
+
+#[test]
 fn of_an_image_built_on_another_in_the_store_the_base_is_not_judged() {
     let place = Place::new(&good());
     let make = || [("usr/bin/make".to_owned(), Item::Program(b"\x7fELF".to_vec()))].into();

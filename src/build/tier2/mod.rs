@@ -356,14 +356,19 @@ impl<'a> Job<'a> {
         let subject =
             check::Subject { name: image_name, layout, image, base_layers, keys_of_base: false, expected: &expected };
         let examined = check::examine(self.session, &subject)?;
-        examined.notes().for_each(|note| step.note(&note));
+        let notes: Vec<String> = examined.notes().collect();
+        notes.iter().for_each(|note| step.note(note));
         let failures = examined.failures();
         if !failures.is_empty() {
             return Err(BuildError::Refused { image: image_name.to_owned(), findings: failures });
         }
         let detail = format!("{}; one kernel, picked files present, no build tool or key added", examined.proof());
         self.session.audit(Event::new(Verb::Verify, image_name).digest(image.digest()).detail(detail))?;
-        step.finish(examined.proof());
+        let more = match notes.len() {
+            0 => String::new(),
+            count => format!("; {count} notes, see imgbuild check {image_name}"),
+        };
+        step.finish(examined.proof() + &more);
         Ok(())
     }
 }

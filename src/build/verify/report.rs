@@ -121,6 +121,9 @@ impl KernelReport {
         let facts = &self.facts;
         let outcome = match (self.modules.len(), self.proven) {
             (0, true) => return format!("no modules besides the kernel's own for {}", self.kernel),
+            (0, false) => {
+                return format!("no modules besides the kernel's own for {}, and not all is well", self.kernel);
+            }
             (modules, true) => format!("proved {} for {}", counted(modules, "module"), self.kernel),
             (modules, false) => format!("{} for {} not proven", counted(modules, "module"), self.kernel),
         };
