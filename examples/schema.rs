@@ -1,10 +1,13 @@
-//! Writes the JSON schemas of the definition's files to `docs/schema`, relative to the repository's top level.
+//! Writes what is generated in `docs`: the JSON schemas of the definition's files and the page of codes.
+//!
+//! To be run at the repository's top level.
 
 use std::io;
 
 use cap_std::ambient_authority;
 use cap_std::fs_utf8::Dir;
 use cap_std_ext::dirext::CapStdExtDirExtUtf8;
+use imgbuild::build::codes;
 use imgbuild::config::schema;
 
 fn main() -> io::Result<()> {
@@ -15,5 +18,6 @@ fn main() -> io::Result<()> {
         text.push('\n');
         root.atomic_write(format!("docs/schema/{name}"), text)?;
     }
+    root.atomic_write("docs/codes.md", codes::markdown())?;
     Ok(())
 }

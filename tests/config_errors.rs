@@ -300,6 +300,14 @@ fn tier_cases() -> Vec<Case> {
         tier_case("base_is_tier_2", &["config::base-tier"], "tier = 2\nbase = \"other\"\n")
             .with("tiers/other/tier.toml", "version = 1\ntier = 2\nbase = \"debian\"\n"),
         tier_case("unknown_module_set", &["config::unknown-name"], &format!("{second}modules = [\"zsf\"]\n")),
+        tier_case(
+            "allowed_without_reason",
+            &["config::bad-value", "config::bad-value", "config::missing-key"],
+            &format!(
+                "{second}[[allow]]\npattern = \"{{\"\nreason = \"because\"\n[[allow]]\npattern = \"make\"\nreason = \" \"\n\
+                 [[allow]]\npattern = \"gcc\"\n"
+            ),
+        ),
         tier_case("family", &["config::family"], "tier = 2\nbase = \"centos\"\nmodules = [\"jool\"]\n"),
         tier_case(
             "repository_without_key",

@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 
 use imgbuild::config::{
-    AptBuild, Artifact, Bootstrap, Directory, DnfBuild, Family, FileEntry, Group, Host, KernelPolicy, KmodBuild,
+    Allow, AptBuild, Artifact, Bootstrap, Directory, DnfBuild, Family, FileEntry, Group, Host, KernelPolicy, KmodBuild,
     KmodSet, Link, Mirror, Network, Project, Repository, Signing, Supports, SwapPolicy, Tier1, Tier2, Units, User,
     Verify,
 };
@@ -118,6 +118,7 @@ fn tier2() {
         },
         signing: Some(Signing { key: "signing.key".to_owned(), certificate: "signing.pem".to_owned() }),
         labels: [("a".to_owned(), "b".to_owned())].into(),
+        allow: vec![Allow { pattern: "/usr/share/bcc/**".to_owned(), reason: "bcc compiles at run time".to_owned() }],
     };
     check("tier2", &value, include_str!("data/full/tier2.toml"));
 }

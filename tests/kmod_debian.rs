@@ -58,6 +58,7 @@ fn a_kernels_own_modules_are_proven() {
             kernel: &kernel.parse().unwrap(),
             modules,
             in_tree,
+            built_in: &std::collections::BTreeSet::new(),
             read: &|path| std::fs::read(prefix.join(path.strip_prefix("/usr/").unwrap())),
             symvers: None,
             expected: None,

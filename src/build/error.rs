@@ -8,7 +8,8 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 use super::audit::AuditError;
 use super::preflight::MissingError;
 use super::project::DriftError;
-use crate::config::{ConfigErrors, Family};
+use super::verify::Reported;
+use crate::config::{AllowFileError, ConfigErrors, Family};
 use crate::kernel::{BaseMismatch, NoKernel, UniverseError};
 use crate::kmod::{AllowedError, Finding, ManifestError};
 use crate::model::{ByteSize, HostName, ImageLocator, KernelRelease, KmodSetName, RepositoryName, TierName};
@@ -170,6 +171,16 @@ pub enum BuildError {
     Manifest { set: KmodSetName, source: ManifestError },
     #[error("module set `{set}`: the modules are not as they must be:{}", lines(findings))]
     Modules { set: KmodSetName, findings: Vec<Finding> },
+    #[error("`{image}` has no kernel modules{}", .kernel.as_ref().map(|kernel| format!(" for {kernel}")).unwrap_or_default())]
+    NoModules { image: String, kernel: Option<String> },
+    #[error("`{path}` is no certificate in PEM or DER")]
+    NotACertificate { path: Utf8PathBuf },
+    #[error("`{image}` is not fit to be used:{}", refusals(findings))]
+    Refused { image: String, findings: Vec<Reported> },
+    #[error("the image is not built on `{base}`: its first layers are others")]
+    NotOnThatBase { base: String },
+    #[error("`{path}` is no list of allowed leftovers")]
+    AllowFile { path: Utf8PathBuf, source: Box<AllowFileError> },
     #[error("`{image}` would ship what only a build needs:{}", lines(findings))]
     Leftovers { image: String, findings: Vec<Finding> },
     #[error(transparent)]
@@ -291,8 +302,15 @@ fn failures(failed: &[(String, BuildError)]) -> String {
     failed.iter().map(one).collect()
 }
 
+/// Each finding on a line, and the fix once after those of one code.
 fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| format!("\n  {finding}")).collect()
+    refusals(&findings.iter().map(Reported::from).collect::<Vec<_>>())
+}
+
+fn refusals(findings: &[Reported]) -> String {
+    let line = |found: &Reported| format!("\n  {} {}: {}", found.code, found.subject, found.message);
+    let same = findings.chunk_by(|left, right| left.code == right.code);
+    same.map(|same| format!("{}\n    fix: {}", same.iter().map(line).collect::<String>(), same[0].fix)).collect()
 }
 
 fn some(found: &[String]) -> String {

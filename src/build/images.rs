@@ -104,27 +104,29 @@ pub fn list(path: &Utf8Path) -> Result<Vec<ImageSummary>, BuildError> {
 /// When it cannot be found, read or verified.
 pub fn inspect(session: &Session, locator: &ImageLocator) -> Result<ImageDetails, BuildError> {
     let step = session.step(format!("read {locator}"))?;
-    let details = match locator {
-        ImageLocator::Store(name) => {
-            let layout = chain::open_layout(session)?;
-            let image = chain::find(&layout, name)?.ok_or_else(|| BuildError::NoSuchImage { image: name.clone() })?;
-            details(locator, &layout, &image)?
-        }
-        _ => {
-            let folder = session.store.work_folder("inspected")?;
-            let dir = dirs::open(&folder).map_err(io("opening", &folder))?;
-            let layout = Layout::create_or_open(dir).map_err(|source| BuildError::Layout {
-                image: locator.to_string(),
-                what: "copying",
-                source,
-            })?;
-            let copied = mirror::fetch(session, chain::machine_platform(), locator, &layout)?;
-            let image = Image::load(&layout, &copied.manifest, None)?;
-            details(locator, &layout, &image)?
-        }
-    };
+    let (layout, image) = open(session, locator)?;
+    let details = details(locator, &layout, &image)?;
     step.finish(format!("{} files", details.files));
     Ok(details)
+}
+
+/// Opens an image in the store, or copies one from elsewhere into this run's folder first.
+pub(super) fn open(session: &Session, locator: &ImageLocator) -> Result<(Layout, Image), BuildError> {
+    if let ImageLocator::Store(name) = locator {
+        let layout = chain::open_layout(session)?;
+        let image = chain::find(&layout, name)?.ok_or_else(|| BuildError::NoSuchImage { image: name.clone() })?;
+        return Ok((layout, image));
+    }
+    let folder = session.store.work_folder("inspected")?;
+    let dir = dirs::open(&folder).map_err(io("opening", &folder))?;
+    let layout = Layout::create_or_open(dir).map_err(|source| BuildError::Layout {
+        image: locator.to_string(),
+        what: "copying",
+        source,
+    })?;
+    let copied = mirror::fetch(session, chain::machine_platform(), locator, &layout)?;
+    let image = Image::load(&layout, &copied.manifest, None)?;
+    Ok((layout, image))
 }
 
 fn details(locator: &ImageLocator, layout: &Layout, image: &Image) -> Result<ImageDetails, BuildError> {
@@ -148,10 +150,15 @@ fn details(locator: &ImageLocator, layout: &Layout, image: &Image) -> Result<Ima
     })
 }
 
+/// What the history says about each layer, lowest first.
+pub(super) fn history(image: &Image) -> Vec<String> {
+    let history = image.config().history().iter().flatten();
+    let real = history.filter(|entry| entry.empty_layer() != Some(true));
+    real.map(|entry| entry.created_by().clone().unwrap_or_default()).collect()
+}
+
 fn layer_details(image: &Image) -> Vec<LayerDetails> {
-    let history = image.config().history().clone().unwrap_or_default();
-    let real = history.iter().filter(|entry| entry.empty_layer() != Some(true));
-    let mut said = real.map(|entry| entry.created_by().clone().unwrap_or_default());
+    let mut said = history(image).into_iter();
     let layers = image.layers().iter().map(|layer| LayerDetails {
         digest: layer.descriptor.digest().to_string(),
         diff_id: layer.diff_id.to_string(),

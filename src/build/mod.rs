@@ -4,6 +4,8 @@
 
 pub mod audit;
 mod chain;
+pub mod check;
+pub mod codes;
 mod containers;
 mod conventions;
 mod error;
@@ -26,6 +28,7 @@ mod store;
 mod tier1;
 mod tier2;
 mod tier3;
+pub mod verify;
 
 pub use chain::Built;
 pub use error::BuildError;

@@ -1,6 +1,6 @@
 //! The package database of an RPM image, copied out of its layers so that rpm can read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cap_std::fs_utf8::camino::Utf8Path;
 
@@ -80,4 +80,28 @@ pub(super) fn installed(
     let root = session.store.work_folder(work)?;
     copy_files(tree, layers, &files_in(tree, database), &root, |path, bytes| (path.to_owned(), bytes))?;
     list(session, &root, database)
+}
+
+/// Files, folders and links of packages, from the copy of the database that [`installed`] left in `work`.
+///
+/// # Errors
+/// When rpm cannot read it.
+pub(super) fn files(
+    session: &Session,
+    image: &str,
+    tree: &ImageTree,
+    work: &str,
+    packages: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Vec<String>>, BuildError> {
+    let database = format!("/{}", find(image, tree)?);
+    let root = session.store.work_folder(work)?;
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // The keys that rpm keeps among the packages have no files.
+    let names = packages.iter().filter(|name| *name != "gpg-pubkey");
+    let cmd = Rpm { root: root.as_str(), database: &database }.files(names);
+    let text = session.runner.read(&cmd).map_err(command("reading the package database"))?;
+    for (package, path) in rpm::parse_files(&text)? {
+        files.entry(package.to_owned()).or_default().push(path.to_owned());
+    }
+    Ok(files)
 }

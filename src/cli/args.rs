@@ -4,7 +4,10 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::ui::ProgressStyle;
-use super::{audit, build, docs, doctor, gc, images, init, inspect, kernel, lock, plan, render, tiers, validate};
+use super::{
+    audit, build, check, docs, doctor, explain, gc, images, init, inspect, kernel, kmods, lock, plan, render, tiers,
+    validate,
+};
 use crate::build::{KernelAsk, KernelPin};
 use crate::config::SwapPolicy;
 
@@ -131,6 +134,13 @@ pub(super) enum Command {
     Images(images::Args),
     /// Show an image: configuration, layers, kernel, packages
     Inspect(inspect::Args),
+    /// Check a finished image: its modules, what of a build is left in any layer, private keys
+    Check(check::Args),
+    /// Kernel modules
+    #[command(subcommand)]
+    Kmods(kmods::Command),
+    /// Explain a code of a check, or list all codes
+    Explain(explain::Args),
     /// Remove from the store what no image and no lock needs
     Gc(gc::Args),
     /// Show or check the audit trail

@@ -8,6 +8,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use super::exit;
 use super::ui;
 use crate::build::BuildError;
+use crate::build::check::Area;
 use crate::config::ConfigErrors;
 use crate::sys::env;
 
@@ -77,6 +78,7 @@ fn code_of(error: &BuildError) -> u8 {
         BuildError::Drift(_) => exit::DRIFT,
         BuildError::Kernel { .. } | BuildError::BaseKernels { .. } | BuildError::KernelCount { .. } => exit::NO_KERNEL,
         BuildError::Definition(_) | BuildError::Host(_) => exit::DEFINITION,
+        BuildError::Refused { findings, .. } => exit::of_area(Area::worst(findings)),
         _ => exit::FAILURE,
     }
 }

@@ -1,5 +1,7 @@
 //! Exit codes: part of the interface, listed in the manual page, never renumbered.
 
+use crate::build::check::Area;
+
 /// Everything was done.
 pub(super) const SUCCESS: u8 = 0;
 /// A step failed.
@@ -16,6 +18,15 @@ pub(super) const DRIFT: u8 = 5;
 pub(super) const NO_KERNEL: u8 = 6;
 /// Something was checked and found wrong.
 pub(super) const CHECK: u8 = 7;
+/// Modules do not fit their kernel.
+pub(super) const MODULES: u8 = 10;
+/// Something that only builds need is in an image.
+pub(super) const LEFTOVERS: u8 = 11;
+/// A private key is in an image. The most severe: it decides when several kinds are found, then modules, leftovers
+/// and booting.
+pub(super) const PRIVATE_KEY: u8 = 12;
+/// An image would not boot, or breaks the rules of bootable images.
+pub(super) const BOOTABILITY: u8 = 13;
 /// Stopped by a signal.
 pub(super) const INTERRUPTED: u8 = 130;
 
@@ -29,5 +40,20 @@ pub(super) const ALL: &[(u8, &str)] = &[
     (DRIFT, "the lock does not match the definition, and --locked forbids changing it"),
     (NO_KERNEL, "no kernel satisfies the modules and the policy, or an image has not exactly one"),
     (CHECK, "something was checked and found wrong"),
+    (MODULES, "kernel modules do not fit their kernel, or are not signed as asked"),
+    (LEFTOVERS, "an image holds compilers, headers or other things that only builds need"),
+    (PRIVATE_KEY, "an image holds a private key; decides when other kinds are found as well"),
+    (BOOTABILITY, "an image would not boot, or breaks the rules of bootable images"),
     (INTERRUPTED, "stopped by a signal"),
 ];
+
+/// The code of the most severe kind of what a check found.
+pub(super) const fn of_area(area: Option<Area>) -> u8 {
+    match area {
+        None => SUCCESS,
+        Some(Area::Keys) => PRIVATE_KEY,
+        Some(Area::Modules) => MODULES,
+        Some(Area::Leftovers) => LEFTOVERS,
+        Some(Area::Boot) => BOOTABILITY,
+    }
+}

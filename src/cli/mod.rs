@@ -5,15 +5,19 @@
 mod args;
 mod audit;
 mod build;
+mod check;
 mod docs;
 mod doctor;
 mod error;
 mod exit;
+mod explain;
 mod gc;
 mod images;
 mod init;
 mod inspect;
+mod junit;
 mod kernel;
+mod kmods;
 mod lock;
 mod plan;
 mod render;
@@ -65,6 +69,9 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Tier3(args) => args.run(&context),
         Command::Images(args) => args.run(&context),
         Command::Inspect(args) => args.run(&context),
+        Command::Check(args) => args.run(&context),
+        Command::Kmods(command) => command.run(&context),
+        Command::Explain(args) => args.run(&context),
         Command::Gc(args) => args.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Completions(args) => args.run(),

@@ -37,4 +37,7 @@ pub use lock::{
     PackageSet, SetupRootLock, Tier1Source,
 };
 pub use lock_text::LOCK_FILE;
-pub use tier::{Bootstrap, Family, KernelPolicy, Mirror, Repository, Signing, SwapPolicy, Tier1, Tier2};
+pub use tier::{
+    Allow, AllowFile, AllowFileError, Bootstrap, Family, KernelPolicy, Mirror, Repository, Signing, SwapPolicy, Tier1,
+    Tier2,
+};

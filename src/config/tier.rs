@@ -146,6 +146,55 @@ pub struct Tier2 {
     /// Labels of the image.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What only builds need and this image has on purpose.
+    #[serde(default)]
+    pub allow: Vec<Allow>,
+}
+
+/// A leftover that is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Allow {
+    /// Name of the package or absolute path; `*`, `?` and `**` as in artifact patterns.
+    pub pattern: String,
+    /// Why; printed with every report.
+    pub reason: String,
+}
+
+/// A list of accepted leftovers in a file of its own (`imgbuild check --allow-file`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AllowFile {
+    /// The entries.
+    #[serde(default)]
+    pub allow: Vec<Allow>,
+}
+
+/// A list of accepted leftovers that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the message names the fields")]
+pub enum AllowFileError {
+    /// Not the TOML of such a list.
+    #[error(transparent)]
+    Toml(#[from] toml::de::Error),
+    /// An entry does not say why.
+    #[error("`{pattern}` is allowed without a reason")]
+    NoReason { pattern: String },
+}
+
+impl AllowFile {
+    /// Parses the text: tables `[[allow]]` with `pattern` and `reason`.
+    ///
+    /// # Errors
+    /// When it is something else, or an entry has no reason.
+    pub fn parse(text: &str) -> Result<Vec<Allow>, AllowFileError> {
+        let file: Self = toml::from_str(text)?;
+        match file.allow.iter().find(|allow| allow.reason.trim().is_empty()) {
+            Some(allow) => Err(AllowFileError::NoReason { pattern: allow.pattern.clone() }),
+            None => Ok(file.allow),
+        }
+    }
 }
 
 /// A package repository.

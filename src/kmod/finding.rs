@@ -58,6 +58,24 @@ pub enum Code {
     NothingToCompare,
     /// KMOD025
     SignatureUnverifiable,
+    /// KMOD026
+    ModuleNotIndexed,
+    /// KMOD027
+    IndexDangling,
+    /// KMOD028
+    InitramfsStale,
+    /// KMOD029
+    BootModuleMissing,
+    /// KMOD030
+    InitramfsDamaged,
+    /// KMOD031
+    InitramfsNotCompared,
+    /// KMOD032
+    LoadedModuleMissing,
+    /// KMOD033
+    SymversUnreadable,
+    /// KMOD034
+    KernelWithoutModule,
     /// LEFT001
     BuildPackage,
     /// LEFT002
@@ -70,6 +88,12 @@ pub enum Code {
     BuildOutput,
     /// LEFT006
     PrivateKey,
+    /// LEFT007
+    PackageFilesGone,
+    /// LEFT008
+    BuildTreeLink,
+    /// LEFT009
+    UnusedAllowance,
 }
 
 impl Code {
@@ -100,12 +124,24 @@ impl Code {
         Self::SymversOfOtherKernel,
         Self::NothingToCompare,
         Self::SignatureUnverifiable,
+        Self::ModuleNotIndexed,
+        Self::IndexDangling,
+        Self::InitramfsStale,
+        Self::BootModuleMissing,
+        Self::InitramfsDamaged,
+        Self::InitramfsNotCompared,
+        Self::LoadedModuleMissing,
+        Self::SymversUnreadable,
+        Self::KernelWithoutModule,
         Self::BuildPackage,
         Self::BuildProgram,
         Self::KernelHeaders,
         Self::ModuleSources,
         Self::BuildOutput,
         Self::PrivateKey,
+        Self::PackageFilesGone,
+        Self::BuildTreeLink,
+        Self::UnusedAllowance,
     ];
 
     /// The code as reports print it.
@@ -136,12 +172,24 @@ impl Code {
             Self::SymversOfOtherKernel => "KMOD023",
             Self::NothingToCompare => "KMOD024",
             Self::SignatureUnverifiable => "KMOD025",
+            Self::ModuleNotIndexed => "KMOD026",
+            Self::IndexDangling => "KMOD027",
+            Self::InitramfsStale => "KMOD028",
+            Self::BootModuleMissing => "KMOD029",
+            Self::InitramfsDamaged => "KMOD030",
+            Self::InitramfsNotCompared => "KMOD031",
+            Self::LoadedModuleMissing => "KMOD032",
+            Self::SymversUnreadable => "KMOD033",
+            Self::KernelWithoutModule => "KMOD034",
             Self::BuildPackage => "LEFT001",
             Self::BuildProgram => "LEFT002",
             Self::KernelHeaders => "LEFT003",
             Self::ModuleSources => "LEFT004",
             Self::BuildOutput => "LEFT005",
             Self::PrivateKey => "LEFT006",
+            Self::PackageFilesGone => "LEFT007",
+            Self::BuildTreeLink => "LEFT008",
+            Self::UnusedAllowance => "LEFT009",
         }
     }
 
@@ -183,11 +231,25 @@ impl Code {
             Self::SymversOfOtherKernel => "take the list of symbols from the headers package of exactly this kernel",
             Self::NothingToCompare => "verify the whole image, kernel included, and not only a folder of modules",
             Self::SignatureUnverifiable => "sign with RSA or ECDSA and SHA-256 or better, without signed attributes",
+            Self::ModuleNotIndexed => "run `depmod KVER` in the final root, after the last module was copied",
+            Self::IndexDangling => {
+                "run `depmod KVER` in the final root, and carry no `modules.*` files over from the builder"
+            }
+            Self::InitramfsStale => "make the initramfs last, after the modules are in place and signed",
+            Self::BootModuleMissing => "make the initramfs again with the configuration that is in the image",
+            Self::InitramfsDamaged => "make the initramfs again; the kernel would stop at the same place",
+            Self::InitramfsNotCompared => "compress the initramfs with gzip, xz or zstd if it is to be compared",
+            Self::LoadedModuleMissing => "add the module to the image, or remove its line from modules-load.d",
+            Self::SymversUnreadable => "install the kernel package again: the list came with it",
+            Self::KernelWithoutModule => "leave one kernel in the image, or build the module set for each",
             Self::BuildPackage => "move it to the builder stage, or allow it with a reason",
             Self::BuildProgram | Self::KernelHeaders | Self::ModuleSources | Self::BuildOutput => {
                 "keep it in the builder stage: the final stage takes only what the artifacts name"
             }
             Self::PrivateKey => "treat the key as published: replace it, and pass keys as secrets",
+            Self::PackageFilesGone => "remove the package with the package manager, so that its database knows",
+            Self::BuildTreeLink => "remove the tree it leads to, and the link",
+            Self::UnusedAllowance => "remove the entry from the list: what it allowed is gone",
         }
     }
 }
@@ -205,7 +267,13 @@ impl Code {
     /// Whether findings of this kind fail an image.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::VersionsOff | Self::ShadowsInTree | Self::SymbolUnproven | Self::NothingToCompare => Severity::Note,
+            Self::VersionsOff
+            | Self::ShadowsInTree
+            | Self::SymbolUnproven
+            | Self::NothingToCompare
+            | Self::InitramfsNotCompared
+            | Self::LoadedModuleMissing
+            | Self::UnusedAllowance => Severity::Note,
             _ => Severity::Failure,
         }
     }

@@ -1,7 +1,7 @@
 //! What a build must not leave in an image: compilers, headers, build trees, keys.
 //!
-//! One table, so that every deny pattern has its code in one place. The check
-//! looks at what tier 2 *added*; what its base brought along is the base's affair.
+//! One table, so that every deny pattern has its code in one place. Which packages and files of an image are looked
+//! at is the caller's affair: usually those that were added to a base.
 
 use std::sync::LazyLock;
 
@@ -129,29 +129,40 @@ pub struct AllowedError {
     pub source: globset::Error,
 }
 
-/// What of a build is left in an image: a finding for each added package and file that no image should hold.
-///
-/// `packages` and `files` are what was added to the base; folders and links are left out by the caller.
-/// Sorted by code, then subject; empty when nothing is left.
-///
-/// # Errors
-/// When a pattern of `allowed` is none.
-pub fn leftovers<'a>(
-    packages: impl IntoIterator<Item = &'a str>,
-    files: impl IntoIterator<Item = AddedFile<'a>>,
-    allowed: &[Allowed],
-) -> Result<Vec<Finding>, AllowedError> {
-    let allowed = allowed.iter().map(compile_allowed).collect::<Result<Vec<_>, _>>()?;
-    let mut findings: Vec<Finding> = packages.into_iter().filter_map(check_package).collect();
-    findings.extend(files.into_iter().filter_map(|file| check_file(&file)));
-    findings.retain(|finding| !allowed.iter().any(|matcher| matcher.is_match(&finding.subject)));
-    findings.sort();
-    Ok(findings)
+/// The list of accepted findings, and which of its entries were needed.
+#[derive(Debug)]
+pub struct Allowances {
+    entries: Vec<(GlobMatcher, Allowed, bool)>,
 }
 
-fn compile_allowed(allowed: &Allowed) -> Result<GlobMatcher, AllowedError> {
-    let pattern = &allowed.pattern;
-    matcher(pattern).map_err(|source| AllowedError { pattern: pattern.clone(), source })
+impl Allowances {
+    /// Compiles the list.
+    ///
+    /// # Errors
+    /// When a pattern is none.
+    pub fn new(allowed: impl IntoIterator<Item = Allowed>) -> Result<Self, AllowedError> {
+        let compile = |allowed: Allowed| match matcher(&allowed.pattern) {
+            Ok(matcher) => Ok((matcher, allowed, false)),
+            Err(source) => Err(AllowedError { pattern: allowed.pattern, source }),
+        };
+        Ok(Self { entries: allowed.into_iter().map(compile).collect::<Result<_, _>>()? })
+    }
+
+    /// Why this subject is accepted; `None` when it is not. The first entry that matches counts.
+    pub fn reason(&mut self, subject: &str) -> Option<String> {
+        let entry = self.entries.iter_mut().find(|(matcher, ..)| matcher.is_match(subject))?;
+        entry.2 = true;
+        Some(entry.1.reason.clone())
+    }
+
+    /// A finding for each entry that nothing has needed so far.
+    pub fn unused(&self) -> Vec<Finding> {
+        let unused = self.entries.iter().filter(|(.., used)| !used);
+        let message = |allowed: &Allowed| format!("is allowed ({}) and not there", allowed.reason);
+        unused
+            .map(|(_, allowed, _)| finding(Code::UnusedAllowance, allowed.pattern.as_bytes(), &message(allowed)))
+            .collect()
+    }
 }
 
 fn matcher(pattern: &str) -> Result<GlobMatcher, globset::Error> {
@@ -176,14 +187,16 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
     }
 });
 
-fn check_package(name: &str) -> Option<Finding> {
+/// A finding when a package is one that only builds need, by its name.
+pub fn leftover_package(name: &str) -> Option<Finding> {
     // dpkg lists packages of a foreign architecture as `name:arch`.
     let plain = name.split_once(':').map_or(name, |(name, _)| name);
     let denied = RULES.packages.iter().any(|matcher| matcher.is_match(plain));
     denied.then(|| finding(Code::BuildPackage, name.as_bytes(), "a package that only builds need"))
 }
 
-fn check_file(file: &AddedFile<'_>) -> Option<Finding> {
+/// A finding when a file is one that only builds need, or a private key.
+pub fn leftover_file(file: &AddedFile<'_>) -> Option<Finding> {
     if holds_key(file.head) {
         return Some(finding(Code::PrivateKey, file.path, "holds a private key"));
     }
@@ -233,10 +246,10 @@ mod tests {
 
     const ELF: &[u8] = b"\x7fELF";
 
-    fn codes(packages: &[&str], files: &[(&str, u32, &[u8])], allowed: &[Allowed]) -> Vec<String> {
-        let files = files.iter().map(|&(path, mode, head)| AddedFile { path: path.as_bytes(), mode, head });
-        let findings = leftovers(packages.iter().copied(), files, allowed).unwrap();
-        findings.iter().map(|finding| format!("{} {}", finding.code, finding.subject)).collect()
+    fn code(path: &str, mode: u32, head: &[u8]) -> Option<&'static str> {
+        let finding = leftover_file(&AddedFile { path: path.as_bytes(), mode, head })?;
+        assert_eq!(finding.subject, path);
+        Some(finding.code.as_str())
     }
 
     #[test]
@@ -273,13 +286,14 @@ mod tests {
             ("zfsutils-linux", false),
             ("patchutils", false),
         ] {
-            assert_eq!(!codes(&[name], &[], &[]).is_empty(), denied, "{name}");
+            let code = leftover_package(name).map(|finding| finding.code);
+            assert_eq!(code, denied.then_some(Code::BuildPackage), "{name}");
         }
     }
 
     #[test]
     fn files() {
-        for (path, mode, head, code) in [
+        for (path, mode, head, expected) in [
             ("/usr/bin/x86_64-linux-gnu-gcc-14", 0o755, ELF, Some("LEFT002")),
             ("/usr/bin/gcc-14", 0o755, ELF, Some("LEFT002")),
             ("/usr/bin/make", 0o755, ELF, Some("LEFT002")),
@@ -307,19 +321,22 @@ mod tests {
             ("/etc/pki/tls/cert.pem", 0o644, b"-----BEGIN CERTIFICATE-----\nMII", None),
             ("/usr/share/doc/keys.txt", 0o644, b"a -----BEGIN PRIVATE KEY----- looks so", None),
         ] {
-            let found = codes(&[], &[(path, mode, head)], &[]);
-            let expected: Vec<String> = code.iter().map(|code| format!("{code} {path}")).collect();
-            assert_eq!(found, expected);
+            assert_eq!(code(path, mode, head), expected, "{path}");
         }
     }
 
     #[test]
-    fn what_is_allowed_is_not_reported() {
+    fn what_is_allowed_has_a_reason_and_what_is_not_needed_any_more_is_told() {
         let allow = |pattern: &str| Allowed { pattern: pattern.into(), reason: "bcc compiles at run time".into() };
-        let files: [(&str, u32, &[u8]); 1] = [("/usr/src/kernels/1/Makefile", 0o644, b"")];
-        let allowed = [allow("clang"), allow("/usr/src/kernels/**")];
-        assert_eq!(codes(&["clang", "make"], &files, &allowed), ["LEFT001 make"]);
-        let error = leftovers([], [], &[allow("{")]).unwrap_err();
-        assert_eq!(error.pattern, "{");
+        let mut allowances = Allowances::new([allow("clang"), allow("/usr/src/kernels/**"), allow("llvm*")]).unwrap();
+        let reason = Some("bcc compiles at run time".to_owned());
+        for (subject, allowed) in
+            [("clang", &reason), ("/usr/src/kernels/1/Makefile", &reason), ("make", &None), ("/usr/bin/clang", &None)]
+        {
+            assert_eq!(allowances.reason(subject), *allowed, "{subject}");
+        }
+        let unused: Vec<String> = allowances.unused().iter().map(ToString::to_string).collect();
+        assert_eq!(unused, ["LEFT009 llvm*: is allowed (bcc compiles at run time) and not there"]);
+        assert_eq!(Allowances::new([allow("{")]).unwrap_err().pattern, "{");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::check;
 use super::super::kernels::{self, Found, KernelAsk, debs, sets};
 use super::super::packages::{PackageCache, only_stanza};
 use super::super::{BuildError, Project, Session};
@@ -11,7 +12,7 @@ use crate::config::{
     Tier2,
 };
 use crate::kernel::{Decision, Inputs, ModuleSet, Transaction};
-use crate::kmod::leftovers;
+use crate::kmod::{Allowances, leftover_package};
 use crate::model::{KernelRelease, KmodSetName, TierName};
 use crate::tool::{deb822, dpkg};
 
@@ -91,7 +92,7 @@ impl<'a> AptResolver<'a> {
             true => PackageSet::default(),
             false => self.apt.resolve(Some(&self.status), &selection)?,
         };
-        refuse_build_tools(self.name, &packages)?;
+        refuse_build_tools(self.name, self.tier, &packages)?;
         step.finish(format!("kernel {}: {}", decision.release(), decision.reason));
         let sets = modules.values().map(|module| &module.packages).chain([&packages]);
         let all: Vec<_> = sets.flat_map(|set| &set.packages).collect();
@@ -163,7 +164,7 @@ impl<'a> AptResolver<'a> {
         let selection: Vec<_> =
             transaction.install.iter().map(|part| format!("{}={}", part.name, part.version)).collect();
         let packages = self.apt.resolve(Some(&status), &selection)?;
-        refuse_build_tools(self.name, &packages)?;
+        refuse_build_tools(self.name, self.tier, &packages)?;
         let all: Vec<_> = packages.packages.iter().collect();
         self.cache.ensure(&all, self.apt.archives(), self.apt.config())?;
         status.push_str(&status_of(&self.cache, &packages)?);
@@ -253,10 +254,13 @@ pub(super) fn apt_sources(session: &Session, project: &Project, tier: &Tier2) ->
 }
 
 /// Refuses a final image whose packages bring a compiler along: better here than after the modules have been built.
-pub(super) fn refuse_build_tools(tier: &TierName, packages: &PackageSet) -> Result<(), BuildError> {
-    let names = packages.packages.iter().map(|package| package.name.as_str());
-    let findings = leftovers(names, [], &[])?;
-    if findings.is_empty() { Ok(()) } else { Err(BuildError::Leftovers { image: format!("tier2/{tier}"), findings }) }
+///
+/// What the definition allows is left to the check of the image, which reports it.
+pub(super) fn refuse_build_tools(name: &TierName, tier: &Tier2, packages: &PackageSet) -> Result<(), BuildError> {
+    let mut allowances = Allowances::new(tier.allow.iter().map(check::allowed))?;
+    let denied = packages.packages.iter().filter_map(|package| leftover_package(&package.name));
+    let findings: Vec<_> = denied.filter(|finding| allowances.reason(&finding.subject).is_none()).collect();
+    if findings.is_empty() { Ok(()) } else { Err(BuildError::Leftovers { image: format!("tier2/{name}"), findings }) }
 }
 
 fn apt_sets<'a>(

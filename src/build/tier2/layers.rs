@@ -9,21 +9,14 @@ use serde::Deserialize;
 use super::super::containers::Containers;
 use super::super::conventions::{self, Stage};
 use super::super::error::{diagnosed, io};
-use super::super::{BuildError, Session, chain, rpm_database};
+use super::super::{BuildError, Session, chain};
 use super::stage::Picked;
-use crate::config::{Family, KmodSet};
-use crate::kmod::{AddedFile, leftovers};
+use crate::config::KmodSet;
 use crate::model::{DiffId, KernelRelease, KmodSetName, SourceDateEpoch};
-use crate::oci::tree::{Change, Changes, MergePolicy, TarFileLayers};
+use crate::oci::tree::{Changes, MergePolicy, TarFileLayers};
 use crate::oci::{Image, ImageBuilder, ImageTree, LayerError, LayerSource, Layout};
 use crate::sys::dirs;
-use crate::tool::{buildah, deb822};
-
-/// No package database is larger.
-const DATABASE_LIMIT: u64 = 256 << 20;
-
-/// So many bytes of a file tell a program or a private key.
-const HEAD: u64 = 4096;
+use crate::tool::buildah;
 
 /// The layers buildah put on top of the base, uncompressed.
 #[derive(Debug)]
@@ -109,7 +102,6 @@ pub(super) struct Base<'a> {
 
 /// Everything that goes into the layers of one tier-2 image.
 pub(super) struct Writing<'a> {
-    pub(super) session: &'a Session,
     pub(super) layout: &'a Layout,
     pub(super) base: &'a Base<'a>,
     pub(super) added: &'a Added,
@@ -120,7 +112,6 @@ pub(super) struct Writing<'a> {
     pub(super) swap_from: Option<&'a KernelRelease>,
     pub(super) epoch: SourceDateEpoch,
     pub(super) signed: bool,
-    pub(super) family: Family,
     pub(super) sets: Vec<(&'a KmodSetName, &'a KmodSet)>,
 }
 
@@ -148,7 +139,6 @@ impl Writing<'_> {
             return Err(BuildError::KernelMismatch { image, expected, found: kernel });
         }
         self.check_modules_are_in(&tree)?;
-        self.check_leftovers(&tree, &layers, &changes)?;
         let mut builder = ImageBuilder::on(self.base.image, self.epoch);
         for (group, changes) in self.split(&changes) {
             if let Some(layer) = chain::write_changes(self.layout, &tree, &changes, &layers, self.epoch)? {
@@ -166,35 +156,6 @@ impl Writing<'_> {
             return Ok(());
         }
         Err(BuildError::PickedFilesGone { image: self.image_name.to_owned(), paths: gone })
-    }
-
-    /// No compiler, header, build tool or private key in what was added, neither as package nor as file.
-    fn check_leftovers(&self, tree: &ImageTree, layers: &OnBase<'_>, changes: &Changes) -> Result<(), BuildError> {
-        let before = self.installed(self.base.tree, self.base.layers, "packages-before")?;
-        let after = self.installed(tree, layers, "packages-after")?;
-        let heads = heads(tree, layers, changes)?;
-        let files = heads.iter().map(|(path, (mode, head))| AddedFile { path, mode: *mode, head });
-        let findings = leftovers(after.difference(&before).map(String::as_str), files, &[])?;
-        if findings.is_empty() {
-            return Ok(());
-        }
-        Err(BuildError::Leftovers { image: self.image_name.to_owned(), findings })
-    }
-
-    /// Names of the installed packages; `work` names a folder for a copy of what has to be read by a program.
-    fn installed(
-        &self,
-        tree: &ImageTree,
-        layers: &dyn LayerSource,
-        work: &str,
-    ) -> Result<BTreeSet<String>, BuildError> {
-        match self.family {
-            Family::Apt => installed_debs(tree, layers),
-            Family::Dnf => {
-                let installed = rpm_database::installed(self.session, self.image_name, tree, layers, work)?;
-                Ok(installed.into_iter().map(|package| package.name).collect())
-            }
-        }
     }
 
     fn group(&self, path: &str) -> Group {
@@ -299,49 +260,4 @@ fn merged(
     conventions::settle(&mut tree, layers, Some(base_tree), stage, epoch)?;
     let changes = conventions::changes(&tree, layers, base_tree, layers.base)?;
     Ok((tree, changes))
-}
-
-/// Mode and first bytes of a file.
-type Head = (u32, Vec<u8>);
-
-/// Mode and first bytes of every added or replaced file, by absolute path.
-fn heads(tree: &ImageTree, layers: &dyn LayerSource, changes: &Changes) -> Result<BTreeMap<Vec<u8>, Head>, BuildError> {
-    let mut wanted = BTreeMap::new();
-    for (path, change) in changes.iter().filter(|(_, change)| !matches!(change, Change::Removed)) {
-        debug_assert!(*change != Change::Removed);
-        if let Some(id) = tree.lookup(path).filter(|id| tree.node(*id).content().is_some()) {
-            wanted.entry(id).or_insert_with(Vec::new).push([b"/", path].concat());
-        }
-    }
-    let mut heads = BTreeMap::new();
-    tree.visit_contents(
-        layers,
-        |id, _| wanted.contains_key(&id),
-        |visit| {
-            let mut head = Vec::new();
-            visit.content.take(HEAD).read_to_end(&mut head)?;
-            let mode = u32::from(tree.node(visit.id).metadata().mode);
-            for path in &wanted[&visit.id] {
-                heads.insert(path.clone(), (mode, head.clone()));
-            }
-            Ok(())
-        },
-    )?;
-    Ok(heads)
-}
-
-/// Names of the packages that dpkg has installed; none where there is no dpkg.
-fn installed_debs(tree: &ImageTree, layers: &dyn LayerSource) -> Result<BTreeSet<String>, BuildError> {
-    if tree.resolve("var/lib/dpkg/status").is_none() {
-        return Ok(BTreeSet::new());
-    }
-    let bytes = tree.read_file(layers, "var/lib/dpkg/status", DATABASE_LIMIT)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let stanzas = deb822::parse_stanzas(&text).map_err(BuildError::Status)?;
-    Ok(stanzas
-        .iter()
-        .filter(|stanza| stanza.is_installed())
-        .filter_map(|stanza| stanza.get("Package"))
-        .map(str::to_owned)
-        .collect())
 }

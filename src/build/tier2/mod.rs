@@ -14,7 +14,7 @@ use super::chain::{self, Built};
 use super::containers::Containers;
 use super::error::io;
 use super::packages::PackageCache;
-use super::{BuildError, Project, Session, locking};
+use super::{BuildError, Project, Session, check, locking};
 use crate::config::{Family, KernelInputs, KmodSet, LockedTier2, PackageSet, Tier2};
 use crate::model::{KmodSetName, SourceDateEpoch, TierName};
 use crate::oci::{Image, Layout};
@@ -365,7 +365,6 @@ impl<'a> Job<'a> {
         let image_name = format!("tier2/{}", self.name);
         let step = self.session.step(format!("write {image_name}"))?;
         let writing = layers::Writing {
-            session: self.session,
             layout,
             base,
             added,
@@ -375,17 +374,42 @@ impl<'a> Job<'a> {
             swap_from: self.entry.kernel.swap.as_ref().map(|swap| &swap.from),
             epoch: self.project.epoch(),
             signed: self.tier.signing.is_some(),
-            family: self.family,
             sets: self.tier.modules.iter().map(|set| (set, self.definition(set))).collect(),
         };
         let mut builder = writing.layers()?.base_name(self.base_name);
         for (label, value) in self.project.definition.project.labels.iter().chain(&self.tier.labels) {
             builder = builder.label(label, value);
         }
-        let image = chain::finish(self.session, layout, &image_name, builder, key)?;
-        let clean = Event::new(Verb::Verify, &image_name).digest(image.digest());
-        self.session.audit(clean.detail("one kernel, picked files present, no build tool or key added"))?;
+        let descriptor = chain::write(layout, &image_name, builder, key)?;
+        let image = Image::load(layout, &descriptor, None)?;
         step.finish(format!("{} layers, {}", image.layers().len(), chain::size(&image)));
+        // The image gets its name, and with it its life in the store, only when it has passed.
+        self.verify(layout, base.image, &image, &image_name)?;
+        chain::name_all(self.session, layout, &[(image_name, descriptor)])?;
         Ok(image)
+    }
+
+    /// The whole proof and the whole check, on the image as it was written.
+    fn verify(&self, layout: &Layout, base: &Image, image: &Image, image_name: &str) -> Result<(), BuildError> {
+        let step = self.session.step(format!("verify {image_name}"))?;
+        let expected = check::Expected::of_tier2(self.project, self.name)?;
+        let base_layers = base.layers().len();
+        let subject =
+            check::Subject { name: image_name, layout, image, base_layers, keys_of_base: false, expected: &expected };
+        let examined = check::examine(self.session, &subject)?;
+        let notes: Vec<String> = examined.notes().collect();
+        notes.iter().for_each(|note| step.note(note));
+        let failures = examined.failures();
+        if !failures.is_empty() {
+            return Err(BuildError::Refused { image: image_name.to_owned(), findings: failures });
+        }
+        let detail = format!("{}; one kernel, picked files present, no build tool or key added", examined.proof());
+        self.session.audit(Event::new(Verb::Verify, image_name).digest(image.digest()).detail(detail))?;
+        let more = match notes.len() {
+            0 => String::new(),
+            count => format!("; {count} notes, see imgbuild check {image_name}"),
+        };
+        step.finish(examined.proof() + &more);
+        Ok(())
     }
 }

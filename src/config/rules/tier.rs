@@ -1,5 +1,7 @@
 //! Rules of `tier.toml`.
 
+use globset::GlobBuilder;
+
 use crate::config::document::Node;
 use crate::config::error::{ConfigErrorKind, Finding};
 
@@ -67,6 +69,9 @@ pub(in crate::config) fn tier2(root: Node<'_>, findings: &mut Vec<Finding>) {
     if let Some(kernel) = root.get("kernel") {
         policy(kernel, findings);
     }
+    for node in root.items_of("allow") {
+        allow(node, findings);
+    }
     if let Some(signing) = root.get("signing") {
         for key in ["key", "certificate"] {
             if let Some((text, node)) = signing.text_of(key) {
@@ -89,6 +94,19 @@ fn policy(kernel: Node<'_>, findings: &mut Vec<Finding>) {
     {
         let reason = format!("no kernel is from {floor} and up to {ceiling}");
         findings.push(bad_value(lower, reason).also(upper.span(), "the ceiling"));
+    }
+}
+
+fn allow(node: Node<'_>, findings: &mut Vec<Finding>) {
+    if let Some((text, pattern)) = node.text_of("pattern") {
+        match GlobBuilder::new(text).literal_separator(true).build() {
+            _ if text.is_empty() => findings.push(bad_value(pattern, "an empty pattern matches nothing")),
+            Err(error) => findings.push(bad_value(pattern, format!("`{text}` is not a pattern: {}", error.kind()))),
+            Ok(_) => {}
+        }
+    }
+    if let Some((_, reason)) = node.text_of("reason").filter(|(text, _)| text.trim().is_empty()) {
+        findings.push(bad_value(reason, "say why it is allowed: whoever reads the report will ask"));
     }
 }
 

@@ -36,12 +36,24 @@ impl Code {
             Self::SymversOfOtherKernel => "the list of symbols belongs to another kernel",
             Self::NothingToCompare => "there is no module of the kernel itself to compare with",
             Self::SignatureUnverifiable => "a signature is of a kind that cannot be verified",
+            Self::ModuleNotIndexed => "the module index does not list a module",
+            Self::IndexDangling => "the module index names a file that is not there",
+            Self::InitramfsStale => "the initramfs has another copy of a module than the image",
+            Self::BootModuleMissing => "a module the initramfs must have is not in it",
+            Self::InitramfsDamaged => "the initramfs cannot be read",
+            Self::InitramfsNotCompared => "the initramfs was not compared",
+            Self::LoadedModuleMissing => "a module to be loaded at boot is not there",
+            Self::SymversUnreadable => "the kernel's list of symbols cannot be read",
+            Self::KernelWithoutModule => "one of several kernels lacks a module",
             Self::BuildPackage => "a package of the build environment is in the image",
             Self::BuildProgram => "a compiler or build tool is in the image",
             Self::KernelHeaders => "kernel headers are in the image",
             Self::ModuleSources => "module sources or DKMS state are in the image",
             Self::BuildOutput => "intermediate files of a build are in the image",
             Self::PrivateKey => "a private key is in the image",
+            Self::PackageFilesGone => "a package is in the database and its files are gone",
+            Self::BuildTreeLink => "a link of the kernel leads to a build tree",
+            Self::UnusedAllowance => "an allowance that is not needed any more",
         }
     }
 
@@ -156,6 +168,44 @@ impl Code {
                  imgbuild verifies: RSA and ECDSA with SHA-256, SHA-384 or SHA-512, without signed attributes. \
                  Whether it is right is not known, and unknown does not pass."
             }
+            Self::ModuleNotIndexed => {
+                "modprobe and udev find modules in `modules.dep` only, which depmod writes. A module that was copied \
+                 after depmod ran is in the image and will never be loaded."
+            }
+            Self::IndexDangling => {
+                "`modules.dep` names a module or a dependency whose file does not exist. modprobe fails when it comes \
+                 to it, and `modprobe -n` does not."
+            }
+            Self::InitramfsStale => {
+                "The initramfs carries copies of modules, and one of them is not what lies under `/usr/lib/modules`: \
+                 it was made before the module was built, replaced or signed. The copy in the initramfs is the one \
+                 that gets loaded."
+            }
+            Self::BootModuleMissing => {
+                "The configuration of dracut in the image asks for this driver by `add_drivers` or `force_drivers`, \
+                 the image has it, and the initramfs does not. A host that needs it to find its root does not boot."
+            }
+            Self::InitramfsDamaged => {
+                "The initramfs is cut short, its compressed data is damaged, or what is inside is no cpio archive. \
+                 The kernel reads it by the same rules and would panic or boot without it."
+            }
+            Self::InitramfsNotCompared => {
+                "There is no initramfs beside the kernel, or it is compressed in a way that is not read here (lz4, \
+                 lzo, bzip2, lzma). Whether its modules are those of the image is not known."
+            }
+            Self::LoadedModuleMissing => {
+                "A file in `modules-load.d` names a module that is neither in the image nor built into the kernel. \
+                 The host boots, with `systemd-modules-load.service` failed. Packages written for several kernels do \
+                 that on purpose."
+            }
+            Self::SymversUnreadable => {
+                "The image has a list of the kernel's exported symbols, and it is damaged or something else. The \
+                 proof went on without it, from the kernel's own modules, and is weaker than it could be."
+            }
+            Self::KernelWithoutModule => {
+                "The image has more than one kernel, and a module that is there for one of them is missing for \
+                 another. Which kernel a host boots decides whether the module exists."
+            }
             Self::BuildPackage => {
                 "Compilers, headers and build systems belong into the builder stage. In an image they cost \
                  space, and give an intruder what is needed to build kernel code on the host."
@@ -179,6 +229,19 @@ impl Code {
             Self::PrivateKey => {
                 "A file is named or begins like a private key. Whoever can pull the image has the key, also when \
                  a later layer deletes the file, because the lower layer still travels."
+            }
+            Self::PackageFilesGone => {
+                "The package database lists the package, and none of the program files it installed exist: somebody \
+                 removed them by hand. Everything that resolves against the database, the next image layer first, is \
+                 misled."
+            }
+            Self::BuildTreeLink => {
+                "`build` and `source` beside the modules lead to the tree a kernel was built in. A link that leads \
+                 nowhere is usual and harmless; this one leads to a tree that exists, which only builds need."
+            }
+            Self::UnusedAllowance => {
+                "An entry of the list of accepted leftovers matched nothing. Left standing it would hide the next \
+                 leftover of that name."
             }
         }
     }

@@ -7,6 +7,7 @@
 use std::fmt::{self, Write as _};
 
 use aws_lc_rs::signature::{self as algorithms, UnparsedPublicKey, VerificationAlgorithm};
+use base64::Engine as _;
 
 use super::InspectError;
 use super::der::{BIT_STRING, Der, INTEGER, OCTET_STRING, OID, SEQUENCE, SET};
@@ -259,6 +260,16 @@ impl Certificate {
         let (&0, key) = key_info.expect(BIT_STRING)?.content.split_first()? else { return None };
         let key_id = body.optional(CONTEXT_3).and_then(|value| subject_key_id(value.content));
         Some(Self { issuer, serial, subject, key_id, kind, key: key.to_vec() })
+    }
+
+    /// Reads a certificate file in DER or PEM (RFC 7468); `None` when it is none. Of several in PEM the first counts.
+    pub fn read(file: &[u8]) -> Option<Self> {
+        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+        const END: &str = "-----END CERTIFICATE-----";
+        let body = std::str::from_utf8(file).ok().and_then(|text| text.split_once(BEGIN)?.1.split_once(END));
+        let Some((body, _)) = body else { return Self::parse(file) };
+        let body: String = body.split_ascii_whitespace().collect();
+        Self::parse(&base64::engine::general_purpose::STANDARD.decode(body).ok()?)
     }
 
     /// Whether a signature names this certificate.

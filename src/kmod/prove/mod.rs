@@ -30,6 +30,8 @@ pub struct ProofInput<'a> {
     pub modules: &'a [String],
     /// Absolute paths of the modules that came with the kernel. They are taken to fit it.
     pub in_tree: &'a [String],
+    /// Names of modules that are part of the kernel itself (`modules.builtin`), `-` written as `_`.
+    pub built_in: &'a BTreeSet<String>,
     /// Reads any of these paths.
     pub read: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
     /// The kernel's list of exported symbols, where there is one.

@@ -77,7 +77,7 @@ pub(super) fn dependencies(input: &ProofInput<'_>, modules: &[Module<'_>]) -> (V
     };
     let mut open: Vec<(String, String)> = modules.iter().flat_map(|module| wanted(module.path, &module.info)).collect();
     while let Some((user, name)) = open.pop() {
-        if own.contains(name.as_str()) || seen.contains(&name) {
+        if own.contains(name.as_str()) || input.built_in.contains(&name) || seen.contains(&name) {
             continue;
         }
         let Some(path) = in_tree.get(&name) else {

@@ -37,6 +37,7 @@ impl Case {
             kernel: &KVER.parse().unwrap(),
             modules: &of("/updates/"),
             in_tree: &of("/kernel/"),
+            built_in: &std::collections::BTreeSet::new(),
             read: &|path| self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
             symvers: self.list.as_ref(),
             expected,

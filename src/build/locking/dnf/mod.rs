@@ -48,7 +48,7 @@ pub(super) fn resolve(
     super::tier2::check_versions(&inputs.sets, &modules)?;
     let install = builds.values().flat_map(|build| &build.install).chain(&tier.packages);
     let packages = resolver.packages("image", "the image", &install.map(ToString::to_string).collect::<Vec<_>>())?;
-    super::tier2::refuse_build_tools(name, &packages)?;
+    super::tier2::refuse_build_tools(name, tier, &packages)?;
     Ok(LockedTier2 {
         definition: project.definition.tier2_digest(name).expect("the tier is in the definition"),
         base: base.digest(),
@@ -116,7 +116,11 @@ impl DnfResolver<'_> {
         let folder = self.session.store.work_folder(&format!("rpm-{}/kernel", self.name))?;
         let fetched = self.root.fetch_kernel(&selection, &folder)?;
         let packages = self.identify(&fetched)?;
-        super::tier2::refuse_build_tools(self.name, &PackageSet { packages: packages.clone() })?;
+        super::tier2::refuse_build_tools(
+            self.name,
+            &self.project.definition.tier2[self.name],
+            &PackageSet { packages: packages.clone() },
+        )?;
         self.root.replace(fetched.values().map(|file| folder.join(file).into_string()))?;
         keep(&self.cache, &packages.iter().collect::<Vec<_>>(), &fetched, &folder)?;
         Ok(PackageSet { packages })

@@ -1,0 +1,99 @@
+//! The pages of all codes that checks report, whichever room they come from.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::kmod::{Code, Severity};
+
+/// How far a mistyped code may be from the one that is offered instead.
+const NEAR: usize = 2;
+/// How many are offered at most.
+const OFFERED: usize = 4;
+
+/// The page of one code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Page {
+    /// The code.
+    pub code: &'static str,
+    /// What is found, in one line.
+    pub title: &'static str,
+    /// `failure` or `note`.
+    pub severity: &'static str,
+    /// What it means and how it comes about.
+    pub paragraph: &'static str,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+impl From<Code> for Page {
+    fn from(code: Code) -> Self {
+        Self {
+            code: code.as_str(),
+            title: code.title(),
+            severity: severity(code.severity()),
+            paragraph: code.paragraph(),
+            fix: code.fix(),
+        }
+    }
+}
+
+/// The severity as reports spell it.
+pub(super) const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Failure => "failure",
+        Severity::Note => "note",
+    }
+}
+
+/// All pages, by code.
+pub fn pages() -> Vec<Page> {
+    let mut pages: Vec<Page> = Code::ALL.iter().map(|code| Page::from(*code)).collect();
+    pages.sort_by_key(|page| page.code);
+    pages
+}
+
+/// The page of a code, in upper or lower case.
+///
+/// # Errors
+/// When there is none: the codes that look like it.
+pub fn find(text: &str) -> Result<Page, Vec<&'static str>> {
+    let pages = pages();
+    if let Some(page) = pages.iter().find(|page| page.code.eq_ignore_ascii_case(text)) {
+        return Ok(page.clone());
+    }
+    let wanted = text.to_ascii_uppercase();
+    let mut near: Vec<(usize, &'static str)> =
+        pages.iter().map(|page| (strsim::levenshtein(&wanted, page.code), page.code)).collect();
+    near.retain(|(distance, _)| *distance <= NEAR);
+    near.sort_unstable();
+    Err(near.into_iter().take(OFFERED).map(|(_, code)| code).collect())
+}
+
+/// The manual of all codes, as `docs/codes.md` has it.
+pub fn markdown() -> String {
+    let mut text =
+        "# Codes\n\nWhat `imgbuild check`, `imgbuild kmods verify` and builds report. `imgbuild explain CODE` \
+                    prints the same page.\nA failure fails the image; a note does not.\n"
+            .to_owned();
+    for page in pages() {
+        let Page { code, title, severity, paragraph, fix } = page;
+        write!(text, "\n## {code}: {title}\n\n{paragraph}\n\n- severity: {severity}\n- fix: {fix}\n")
+            .expect("writing to a string cannot fail");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_found_in_any_case_and_a_mistyped_one_has_neighbours() {
+        assert_eq!(find("kmod009").unwrap().code, "KMOD009");
+        assert_eq!(find("LEFT06").unwrap_err().first(), Some(&"LEFT006"));
+        assert!(find("KMD008").unwrap_err().contains(&"KMOD008"));
+        assert_eq!(find("nonsense"), Err(vec![]));
+    }
+}
