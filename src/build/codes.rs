@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::kmod::{Code, Severity};
+use crate::{kmod, lint};
 
 /// How far a mistyped code may be from the one that is offered instead.
 const NEAR: usize = 2;
@@ -19,37 +19,83 @@ pub struct Page {
     pub code: &'static str,
     /// What is found, in one line.
     pub title: &'static str,
-    /// `failure` or `note`.
-    pub severity: &'static str,
+    /// How much it weighs.
+    pub severity: Severity,
     /// What it means and how it comes about.
     pub paragraph: &'static str,
     /// What to do about it.
     pub fix: &'static str,
 }
 
-impl From<Code> for Page {
-    fn from(code: Code) -> Self {
+/// How much a finding weighs, whichever room it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The image must not be published.
+    Failure,
+    /// Most images should not be so; this one may have its reason.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+impl std::fmt::Display for Severity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Failure => "failure",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+impl From<kmod::Severity> for Severity {
+    fn from(severity: kmod::Severity) -> Self {
+        match severity {
+            kmod::Severity::Failure => Self::Failure,
+            kmod::Severity::Note => Self::Note,
+        }
+    }
+}
+
+impl From<lint::Severity> for Severity {
+    fn from(severity: lint::Severity) -> Self {
+        match severity {
+            lint::Severity::Error => Self::Failure,
+            lint::Severity::Warning => Self::Warning,
+            lint::Severity::Note => Self::Note,
+        }
+    }
+}
+
+impl From<kmod::Code> for Page {
+    fn from(code: kmod::Code) -> Self {
         Self {
             code: code.as_str(),
             title: code.title(),
-            severity: severity(code.severity()),
+            severity: code.severity().into(),
             paragraph: code.paragraph(),
             fix: code.fix(),
         }
     }
 }
 
-/// The severity as reports spell it.
-pub(super) const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Failure => "failure",
-        Severity::Note => "note",
+impl From<lint::Code> for Page {
+    fn from(code: lint::Code) -> Self {
+        Self {
+            code: code.as_str(),
+            title: code.title(),
+            severity: code.severity().into(),
+            paragraph: code.paragraph(),
+            fix: code.fix(),
+        }
     }
 }
 
 /// All pages, by code.
 pub fn pages() -> Vec<Page> {
-    let mut pages: Vec<Page> = Code::ALL.iter().map(|code| Page::from(*code)).collect();
+    let modules = kmod::Code::ALL.iter().copied().map(Page::from);
+    let mut pages: Vec<Page> = modules.chain(lint::Code::ALL.iter().copied().map(Page::from)).collect();
     pages.sort_by_key(|page| page.code);
     pages
 }
@@ -75,7 +121,7 @@ pub fn find(text: &str) -> Result<Page, Vec<&'static str>> {
 pub fn markdown() -> String {
     let mut text =
         "# Codes\n\nWhat `imgbuild check`, `imgbuild kmods verify` and builds report. `imgbuild explain CODE` \
-                    prints the same page.\nA failure fails the image; a note does not.\n"
+                    prints the same page.\nA failure fails the image; a warning and a note do not.\n"
             .to_owned();
     for page in pages() {
         let Page { code, title, severity, paragraph, fix } = page;

@@ -12,6 +12,7 @@ use super::verify::Reported;
 use crate::config::{AllowFileError, ConfigErrors, Family};
 use crate::kernel::{BaseMismatch, NoKernel, UniverseError};
 use crate::kmod::{AllowedError, Finding, ManifestError};
+use crate::lint::LintError;
 use crate::model::{ByteSize, HostName, ImageLocator, KernelRelease, KmodSetName, RepositoryName, TierName};
 use crate::oci::copy::CopyError;
 use crate::oci::registry::RegistryError;
@@ -185,6 +186,8 @@ pub enum BuildError {
     Leftovers { image: String, findings: Vec<Finding> },
     #[error(transparent)]
     Allowed(#[from] AllowedError),
+    #[error("`{image}` could not be checked")]
+    Lint { image: String, source: LintError },
     #[error("`{image}`: files that were picked for it are not in it: {}", paths.join(", "))]
     PickedFilesGone { image: String, paths: Vec<String> },
     #[error(transparent)]

@@ -13,7 +13,7 @@ use crate::build::{Project, codes};
 use crate::model::ImageLocator;
 use crate::sys::dirs;
 
-/// Check a finished image: its modules, what of a build is left in any layer, private keys
+/// Check a finished image: its modules, what of a build is left in any layer, private keys, whether it boots
 ///
 /// Works on any image. Of an image that imgbuild built, what is above its tier 1 is judged, and with the project at
 /// hand also whether it holds the modules, signatures and leftovers its definition promises. The exit code tells the
@@ -38,7 +38,7 @@ impl Args {
         let locator: ImageLocator = self.image.parse().map_err(|error| CliError::new(exit::USAGE, chain(&error)))?;
         let project = project_of(context, &locator)?;
         let settings = CheckSettings { against: self.against, allow_file: self.allow_file };
-        let report = check::image(&context.session(None)?, project.as_ref(), &locator, &settings)?;
+        let report = check::image(&context.reading_session()?, project.as_ref(), &locator, &settings)?;
         if let Some(path) = &self.junit {
             junit::write(path, &suites(&report))?;
         }

@@ -64,7 +64,7 @@ impl VerifyArgs {
         } else {
             let locator: ImageLocator =
                 self.image.parse().map_err(|error| CliError::new(exit::USAGE, chain(&error)))?;
-            verify::image(&context.session(None)?, &locator, &settings)?
+            verify::image(&context.reading_session()?, &locator, &settings)?
         };
         if let Some(path) = &self.junit {
             junit::write(path, &junit::of_modules(&report))?;

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use oci_spec::image::{Arch, ImageConfiguration};
 
 pub use code::{Code, Finding, Severity};
-pub use initramfs::{Initramfs, InitramfsError, parse_initramfs};
+pub use initramfs::Initramfs;
 
 use crate::oci::tree::{Kind, TreeError};
 use crate::oci::{ImageTree, LayerSource};

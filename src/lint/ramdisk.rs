@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::Image;
 use super::code::Code;
 use super::findings::Findings;
-use super::initramfs::{Initramfs, InitramfsError, parse_initramfs};
+use super::initramfs::Initramfs;
 use super::kernel::Kernel;
 use super::layout::ostree_enables_composefs;
+use crate::oci::InitramfsError;
 use crate::oci::layer::Lossy;
 
 /// Where dracut lists the modules it put in.
@@ -38,11 +39,11 @@ const MOUNTERS: [Mounter; 3] = [
 const DISK_FILE_SYSTEMS: [&str; 3] = ["ext4", "xfs", "btrfs"];
 
 pub(super) fn check(image: &Image<'_>, kernel: &Kernel<'_>, content: &[u8], findings: &mut Findings) {
-    let ramdisk = match parse_initramfs(content, &[DRACUT_MODULES, COMPOSEFS_CONFIG, OSTREE_CONFIG]) {
+    let ramdisk = match Initramfs::read(content, &[DRACUT_MODULES, COMPOSEFS_CONFIG, OSTREE_CONFIG]) {
         Ok(ramdisk) => ramdisk,
         Err(error) => {
             let code = match error {
-                InitramfsError::Compression { .. } | InitramfsError::TooLarge { .. } => Code::InitramfsUnread,
+                InitramfsError::Compression(_) | InitramfsError::TooLarge { .. } => Code::InitramfsUnread,
                 _ => Code::InitramfsDamaged,
             };
             return findings.add(code, &kernel.initramfs_path, format!("cannot be read: {error}"));

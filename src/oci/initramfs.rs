@@ -19,6 +19,8 @@ const TRAILER: &[u8] = b"TRAILER!!!";
 const MAX_NAME: u32 = 4096;
 /// Most bytes of all archives together, uncompressed. The largest of a distribution, without `hostonly`, has 300 MB.
 const MAX_BYTES: u64 = 4 << 30;
+/// Most entries of all archives together. A generic one of a distribution has 3,000.
+const MAX_ENTRIES: u64 = 500_000;
 /// Largest xz dictionary and working memory.
 const XZ_MEMORY_KIB: u32 = 96 << 10;
 /// Largest zstd window, as power of two.
@@ -39,8 +41,8 @@ pub enum InitramfsError {
     #[error("damaged cpio archive: {0}")]
     Archive(&'static str),
     /// More than any initramfs holds.
-    #[error("more than {limit} bytes when decompressed")]
-    TooLarge { limit: u64 },
+    #[error("more than {limit} {what}")]
+    TooLarge { limit: u64, what: &'static str },
     /// Cut short or damaged.
     #[error("cut short, or its compressed data is damaged")]
     Read(#[source] io::Error),
@@ -74,7 +76,7 @@ pub fn read_initramfs(
     sink: &mut dyn FnMut(&InitramfsEntry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), InitramfsError> {
     let mut rest = file;
-    let mut left = MAX_BYTES;
+    let mut left = Allowance { bytes: MAX_BYTES, entries: MAX_ENTRIES };
     loop {
         let zeros = rest.iter().take_while(|&&byte| byte == 0).count();
         rest = &rest[zeros..];
@@ -106,7 +108,7 @@ pub fn read_initramfs(
 
 fn read_zstd<'a>(
     file: &'a [u8],
-    left: &mut u64,
+    left: &mut Allowance,
     sink: &mut dyn FnMut(&InitramfsEntry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<&'a [u8], InitramfsError> {
     let mut decoder = ZstdDecoder::with_buffer(file).map_err(InitramfsError::Read)?.single_frame();
@@ -144,7 +146,7 @@ fn magic(bytes: &[u8]) -> Option<Format> {
 /// All archives of one compressed stream, to its end, where its checksum is compared.
 fn read_archives(
     stream: &mut dyn BufRead,
-    left: &mut u64,
+    left: &mut Allowance,
     sink: &mut dyn FnMut(&InitramfsEntry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), InitramfsError> {
     loop {
@@ -153,7 +155,7 @@ fn read_archives(
             None => return Ok(()),
             Some(0) => {
                 let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
-                take(left, zeros as u64)?;
+                left.take(zeros as u64)?;
                 stream.consume(zeros);
             }
             Some(_) => read_archive(stream, left, sink)?,
@@ -164,7 +166,7 @@ fn read_archives(
 /// One archive, up to and with its trailer.
 fn read_archive(
     stream: &mut dyn BufRead,
-    left: &mut u64,
+    left: &mut Allowance,
     sink: &mut dyn FnMut(&InitramfsEntry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<(), InitramfsError> {
     loop {
@@ -179,7 +181,8 @@ fn read_archive(
             return Err(InitramfsError::Archive("a name is empty or too long"));
         }
         let padding = (HEADER as u64 + u64::from(length)).next_multiple_of(4) - HEADER as u64 - u64::from(length);
-        take(left, HEADER as u64 + u64::from(length) + padding + size.next_multiple_of(4))?;
+        left.take(HEADER as u64 + u64::from(length) + padding + size.next_multiple_of(4))?;
+        left.entry()?;
         let mut name = Vec::new();
         read_into(stream, u64::from(length), &mut name)?;
         skip(stream, padding)?;
@@ -197,9 +200,24 @@ fn read_archive(
     }
 }
 
-fn take(left: &mut u64, bytes: u64) -> Result<(), InitramfsError> {
-    *left = left.checked_sub(bytes).ok_or(InitramfsError::TooLarge { limit: MAX_BYTES })?;
-    Ok(())
+/// How much more is read.
+struct Allowance {
+    bytes: u64,
+    entries: u64,
+}
+
+impl Allowance {
+    fn take(&mut self, bytes: u64) -> Result<(), InitramfsError> {
+        let too_large = InitramfsError::TooLarge { limit: MAX_BYTES, what: "bytes when decompressed" };
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(too_large)?;
+        Ok(())
+    }
+
+    fn entry(&mut self) -> Result<(), InitramfsError> {
+        let too_many = InitramfsError::TooLarge { limit: MAX_ENTRIES, what: "entries" };
+        self.entries = self.entries.checked_sub(1).ok_or(too_many)?;
+        Ok(())
+    }
 }
 
 fn hexadecimal(field: &[u8]) -> Result<u32, InitramfsError> {
@@ -318,6 +336,31 @@ mod tests {
              "damaged cpio archive: an entry does not begin with its magic number"),
         ] {
             assert_eq!(read(&file).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_stopped() {
+        let one = entry("x", 0o100_644, b"");
+        let count = usize::try_from(MAX_ENTRIES).unwrap() + 1;
+        assert_eq!(read(&gzip(&one.repeat(count))).unwrap_err().to_string(), "more than 500000 entries");
+    }
+
+    #[test]
+    fn no_change_of_a_byte_and_no_cut_does_harm() {
+        let main = archive(&[("usr/bin/init", b"12345"), ("init", b"usr/bin/init")]);
+        for packed in [gzip(&main), xz(&main), zstd::encode_all(&main[..], 1).unwrap(), main] {
+            for at in 0..packed.len() {
+                let count = |file: &[u8]| {
+                    let mut count = 0;
+                    read_initramfs(file, &mut |_, _| Ok(count += 1)).map(|()| count)
+                };
+                assert!(count(&packed[..at]).is_err() || at == 0, "{at}");
+                let mut changed = packed.clone();
+                changed[at] ^= 0xff;
+                // Whatever comes out, it is no more than went in.
+                assert!(count(&changed).unwrap_or_default() <= 2, "{at}");
+            }
         }
     }
 }

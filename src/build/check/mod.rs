@@ -5,6 +5,8 @@ mod packages;
 mod report;
 mod scan;
 
+use std::collections::BTreeSet;
+
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Digest;
 
@@ -14,6 +16,7 @@ use super::verify::{self, Asked, KernelReport, Material};
 use super::{BuildError, Project, Session, chain, images};
 use crate::config::{Allow, AllowFile, Family, KmodSet, Tier2};
 use crate::kmod::{Allowances, Allowed, Certificate, Code, SignaturePolicy};
+use crate::lint::{self, LintFacts};
 use crate::model::{HostName, ImageLocator, TierName};
 use crate::oci::{BASE_DIGEST, Image, ImageTree, Layout};
 use crate::sys::dirs;
@@ -94,12 +97,19 @@ pub(super) struct Subject<'a> {
 pub(super) struct Examined {
     pub(super) kernels: Vec<KernelReport>,
     pub(super) findings: Vec<Reported>,
+    /// What keeps the base from booting already.
+    inherited: BTreeSet<Reported>,
 }
 
 impl Examined {
     /// What must not be published.
     pub(super) fn failures(&self) -> Vec<Reported> {
         self.findings.iter().filter(|finding| finding.fails()).cloned().collect()
+    }
+
+    /// What must not be published and is not the base's affair.
+    pub(super) fn own_failures(&self) -> Vec<Reported> {
+        self.failures().into_iter().filter(|finding| !self.inherited.contains(finding)).collect()
     }
 
     /// What is worth knowing, a line each.
@@ -159,7 +169,7 @@ pub fn image(
     Ok(report)
 }
 
-/// Reads an image and judges it: its modules, what of a build is left in any layer, its keys.
+/// Reads an image and judges it: its modules, what of a build is left in any layer, its keys, whether it boots.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -178,10 +188,22 @@ pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examin
     let history = images::history(subject.image);
     let scope = Scope { base_layers: subject.base_layers, keys_of_base: subject.keys_of_base, history: &history };
     findings.extend(leftovers::find(session, subject.name, &mut scan, &layers, scope, &mut allowances)?);
+    let facts = LintFacts::of(subject.image.config());
+    let base = (subject.base_layers > 0).then_some(&scan.base);
+    let judged = lint::lint(&scan.tree, &layers, &facts, base)
+        .map_err(|source| BuildError::Lint { image: subject.name.to_owned(), source })?;
+    let judged: Vec<Reported> = judged.iter().map(Reported::from).collect();
+    let mut inherited = BTreeSet::new();
+    if base.is_some() && judged.iter().any(Reported::fails) {
+        let of_base = lint::lint(&scan.base, &layers, &facts, None)
+            .map_err(|source| BuildError::Lint { image: subject.name.to_owned(), source })?;
+        inherited.extend(of_base.iter().map(Reported::from));
+    }
+    findings.extend(judged);
     findings.extend(allowances.unused().iter().map(Reported::from));
     findings.sort();
     findings.dedup();
-    Ok(Examined { kernels, findings })
+    Ok(Examined { kernels, findings, inherited })
 }
 
 /// Whether a finding says that a module of the base is not one of ours: nobody promised that it is.

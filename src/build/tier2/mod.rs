@@ -399,7 +399,7 @@ impl<'a> Job<'a> {
         let examined = check::examine(self.session, &subject)?;
         let notes: Vec<String> = examined.notes().collect();
         notes.iter().for_each(|note| step.note(note));
-        let failures = examined.failures();
+        let failures = examined.own_failures();
         if !failures.is_empty() {
             return Err(BuildError::Refused { image: image_name.to_owned(), findings: failures });
         }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::codes;
+use super::super::codes::Severity;
 use super::Proven;
 use crate::kmod::{Finding, SymbolSource};
+use crate::lint;
 
 /// The modules of an image or folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,8 +73,8 @@ pub struct Reported {
     pub message: String,
     /// What to do.
     pub fix: &'static str,
-    /// `failure` or `note`.
-    pub severity: &'static str,
+    /// How much it weighs.
+    pub severity: Severity,
     /// Why it is accepted all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed: Option<String>,
@@ -82,7 +83,7 @@ pub struct Reported {
 impl Reported {
     /// Whether it fails the image.
     pub fn fails(&self) -> bool {
-        self.severity == "failure" && self.allowed.is_none()
+        self.severity == Severity::Failure && self.allowed.is_none()
     }
 }
 
@@ -93,7 +94,20 @@ impl From<&Finding> for Reported {
             subject: finding.subject.clone(),
             message: finding.message.clone(),
             fix: finding.code.fix(),
-            severity: codes::severity(finding.code.severity()),
+            severity: finding.code.severity().into(),
+            allowed: None,
+        }
+    }
+}
+
+impl From<&lint::Finding> for Reported {
+    fn from(finding: &lint::Finding) -> Self {
+        Self {
+            code: finding.code.as_str(),
+            subject: finding.subject.clone(),
+            message: finding.message.clone(),
+            fix: finding.code.fix(),
+            severity: finding.code.severity().into(),
             allowed: None,
         }
     }

@@ -1,6 +1,7 @@
 //! Each lint on one image that fails it, and a clean image that passes all.
 
 mod cases;
+pub(super) mod fake;
 mod sample;
 
 use std::collections::BTreeSet;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use oci_spec::image::Arch;
 
 use super::super::LintFacts;
-use super::super::initramfs::fake::{Cpio, gzip};
 use super::super::pe::fake::pe;
+use super::fake::{Cpio, gzip};
 use crate::oci::ImageTree;
 use crate::oci::layer::Metadata;
 

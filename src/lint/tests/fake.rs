@@ -41,11 +41,6 @@ impl Cpio {
         self.entry(name, 0o120_777, target.as_bytes())
     }
 
-    /// An empty file behind what `archive` holds already.
-    pub(super) fn append(archive: Vec<u8>, name: &str) -> Vec<u8> {
-        Self(archive).file(name, b"").0
-    }
-
     pub(in crate::lint) fn end(self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, b"").0
     }
@@ -55,15 +50,4 @@ pub(in crate::lint) fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
-}
-
-pub(super) fn zstd(data: &[u8]) -> Vec<u8> {
-    zstd::encode_all(data, 1).unwrap()
-}
-
-pub(super) fn xz(data: &[u8]) -> Vec<u8> {
-    let options = lzma_rust2::XzOptions::with_preset(0);
-    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
-    writer.write_all(data).unwrap();
-    writer.finish().unwrap()
 }
