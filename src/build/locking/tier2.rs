@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::kernels::{self, Found, KernelAsk, debs, sets};
+use super::super::kernels::{self, Found, KernelAsk, debs, sets, sources};
 use super::super::packages::{PackageCache, only_stanza};
 use super::super::{BuildError, Project, Session};
 use super::apt::{AptRoot, AptSources, machine_archives};
@@ -125,9 +125,23 @@ impl<'a> AptResolver<'a> {
         for (set, build) in self.sets.values() {
             let packages = self.apt.resolve(Some(&self.status), &builder_packages(build))?;
             let version = source_version(build, &packages);
-            sets.push(sets::module_set(set, &version, sets::deb_upstream(&version)));
+            let stated = sets::module_set(set, &version, sets::deb_upstream(&version));
+            sets.push(match source(build, &packages) {
+                Some(source) => self.narrowed(stated, source)?,
+                None => stated,
+            });
         }
         Ok(sets)
+    }
+
+    /// The set with what the source in its package says about kernels.
+    fn narrowed(&self, set: ModuleSet, source: &LockedPackage) -> Result<ModuleSet, BuildError> {
+        self.cache.ensure(&[source], self.apt.archives(), self.apt.config())?;
+        let files = self.cache.files(source, &sources::is_statement)?;
+        let state = |set, (path, bytes): (String, Vec<u8>)| {
+            sources::narrow(set, sources::parse(&path, &String::from_utf8_lossy(&bytes)))
+        };
+        Ok(files.into_iter().fold(set, state))
     }
 
     /// Decides. Of a kernel that would replace the base's, the configuration is known only when its packages are
@@ -205,11 +219,14 @@ fn builder_packages(build: &AptBuild) -> Vec<String> {
     std::iter::once("dkms".to_owned()).chain(build.packages.iter().map(ToString::to_string)).collect()
 }
 
-/// Version of the package that holds the source.
+/// The package that holds the source.
+fn source<'p>(build: &AptBuild, packages: &'p PackageSet) -> Option<&'p LockedPackage> {
+    let first = build.packages.first()?.to_string();
+    packages.packages.iter().find(|package| package.name == first)
+}
+
 fn source_version(build: &AptBuild, packages: &PackageSet) -> String {
-    let first = build.packages.first().map(ToString::to_string).unwrap_or_default();
-    let package = packages.packages.iter().find(|package| package.name == first);
-    package.map(|package| package.version.clone()).unwrap_or_default()
+    source(build, packages).map(|package| package.version.clone()).unwrap_or_default()
 }
 
 /// What was decided holds for the sources it was decided with.
