@@ -148,13 +148,14 @@ impl<'a> AptResolver<'a> {
     /// here; where a set asks for symbols it is looked at, and what it says is one more input.
     fn decide(&self, mut inputs: Inputs) -> Result<(Inputs, Decision, Option<NewKernel>), BuildError> {
         let wanted = sets::symbols(&inputs.sets);
-        for look in 0.. {
+        let mut looks = if wanted.is_empty() { 0 } else { LOOKS };
+        loop {
             let decision = kernels::decide(self.name, &inputs)?;
             let Some(transaction) = &decision.swap else { return Ok((inputs, decision, None)) };
             let kernel = self.new_kernel(transaction)?;
             let release = decision.release().clone();
-            let known = inputs.facts.get(&release).is_some_and(|facts| facts.config.is_some());
-            let config = match wanted.is_empty() || known || look == LOOKS {
+            let is_known = inputs.facts.get(&release).is_some_and(|facts| facts.config.is_some());
+            let config = match is_known || looks == 0 {
                 true => None,
                 false => self.config(&release, kernel.packages.packages.iter())?,
             };
@@ -162,8 +163,8 @@ impl<'a> AptResolver<'a> {
             let mut found = Found { facts: inputs.facts, ..Found::default() };
             found.note_config(&release, &config, &wanted);
             inputs.facts = found.facts;
+            looks -= 1;
         }
-        unreachable!("the loop has no end of its own")
     }
 
     /// Resolves and fetches what replaces the base's kernel, against everything that stays.
@@ -230,10 +231,7 @@ fn source_version(build: &AptBuild, packages: &PackageSet) -> String {
 }
 
 /// What was decided holds for the sources it was decided with.
-pub(super) fn check_versions(
-    decided: &[ModuleSet],
-    modules: &BTreeMap<KmodSetName, ModuleLock>,
-) -> Result<(), BuildError> {
+fn check_versions(decided: &[ModuleSet], modules: &BTreeMap<KmodSetName, ModuleLock>) -> Result<(), BuildError> {
     let found = |name: &KmodSetName| modules.get(name).map(|module| module.version.as_str());
     match decided.iter().find(|set| found(&set.name).is_some_and(|found| found != set.version)) {
         None => Ok(()),
