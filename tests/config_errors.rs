@@ -275,6 +275,11 @@ fn kmod_cases() -> Vec<Case> {
             &["config::min-above-max"],
             "[[artifact]]\nkind = \"bin\"\nfrom = \"/usr/bin/hello\"\nto = \"/usr/bin/\"\nmin = 3\nmax = 2\n",
         ),
+        kmod_case(
+            "supports",
+            &["config::bad-value", "config::bad-value", "config::bad-value", "config::bad-value"],
+            "[supports]\nmin = \"7.2\"\nmax = \"6.12\"\nkernel = \"6.(\"\narch = \"x86_64\"\nconfig = [\"CONFIG_NET\", \"NET\", \"!CONFIG_\"]\n",
+        ),
         kmod_case("unknown_module", &["config::unknown-name"], "verify.load = [\"helo\"]\n"),
     ]
 }
@@ -295,6 +300,18 @@ fn tier_cases() -> Vec<Case> {
             "security_mirror",
             &["config::missing-key"],
             "tier = 1\n[bootstrap]\nsuite = \"trixie\"\nupdates = [\"trixie-security\"]\nkernel = \"linux-image-amd64\"\npackages = []\nmirror = \"https://example.org/debian\"\n",
+        ),
+        tier_case(
+            "kernel_policy",
+            &["config::bad-value", "config::bad-value"],
+            &format!(
+                "{second}[kernel]\npin = \"6.12.94+deb13-amd64\"\ndeny = [\"6.12.94+deb13-amd64\"]\nfloor = \"6.12.100\"\nceiling = \"6.1\"\n"
+            ),
+        ),
+        tier_case(
+            "bad_kernel_number",
+            &["config::bad-value"],
+            &format!("{second}kernel = {{ ceiling = \"6.12+deb13\" }}\n"),
         ),
         tier_case("unknown_base_tier", &["config::unknown-name"], "tier = 2\nbase = \"debain\"\n"),
         tier_case("base_is_tier_2", &["config::base-tier"], "tier = 2\nbase = \"other\"\n")

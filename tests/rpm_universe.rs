@@ -175,6 +175,31 @@ fn what_the_base_has_is_not_fetched() {
     );
 }
 
+/// Once another kernel is noted in the copy of the database, what needs it is resolved as if it were there.
+#[test]
+fn a_replaced_kernel_is_what_everything_is_resolved_against() {
+    let Some(bench) = Bench::new("full") else { return };
+    bench.on_offer(|_| false);
+    let other = "6.12.0-55.9.1.rv10";
+    let kernel = ["kernel", "kernel-core", "kernel-tools"].map(|name| format!("{name}-{other}"));
+    let files = bench.fetch(&kernel.each_ref().map(String::as_str), &[]).unwrap();
+    assert_eq!(files, kernel.map(|name| format!("{name}.x86_64.rpm")));
+
+    let root = bench.path(&format!("lock/{}", private_root::ROOT));
+    let rpm = Rpm { root: &root, database: DATABASE };
+    let files = files.iter().map(|file| bench.path(&format!("packages/{file}")));
+    bench.runner.run(&rpm.replace_in_database(files)).unwrap();
+    let installed = parse_installed(&bench.runner.read(&rpm.installed()).unwrap()).unwrap();
+    let kernels = installed.iter().filter(|package| package.name.starts_with("kernel"));
+    let versions: Vec<_> = kernels.map(|package| (package.name.as_str(), package.version.as_str())).collect();
+    assert_eq!(versions, [("kernel", other), ("kernel-core", other), ("kernel-tools", other)]);
+
+    fs::remove_dir_all(bench.path("packages")).unwrap();
+    let matched = format!("kernel-devel-matched-{other}");
+    let fetched = bench.fetch(&[&matched], &["kernel", "kernel-core"]).unwrap();
+    assert_eq!(fetched.len(), 2, "{fetched:?}");
+}
+
 #[test]
 fn headers_that_drifted_away_are_told_by_direction() {
     for (repository, expected) in

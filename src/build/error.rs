@@ -95,6 +95,10 @@ pub enum BuildError {
         "module set `{set}`: the kernel was chosen for version {decided}, and the packages bring {found}; name a package that brings one version"
     )]
     SourceMoved { set: KmodSetName, decided: String, found: String },
+    #[error(
+        "`tier2/{tier}`: for the version of the modules that dnf takes, another kernel than {decided} would have to be chosen; `kernel.pin` in its tier.toml settles it"
+    )]
+    SourcesMoved { tier: TierName, decided: KernelRelease },
     #[error("apt printed something unexpected")]
     AptOutput(#[source] tool::apt::ParseError),
     #[error(transparent)]

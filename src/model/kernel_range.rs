@@ -45,6 +45,30 @@ impl KernelNumber {
             .unwrap_or(Ordering::Equal)
     }
 
+    /// A newest kernel as [`Reach::Full`] means it, for those who read it as a series: with the three parts that
+    /// every release has.
+    pub fn in_full(&self) -> Self {
+        let length = self.0.len().max(3);
+        Self(self.0.iter().copied().chain(std::iter::repeat(0)).take(length).collect())
+    }
+
+    /// Of two newest kernels, each meaning its series, the one that admits fewer.
+    pub fn lower(self, other: Self) -> Self {
+        self.tighter(other, Ordering::Less)
+    }
+
+    /// Of two oldest kernels, each meaning its series, the one that admits fewer.
+    pub fn higher(self, other: Self) -> Self {
+        self.tighter(other, Ordering::Greater)
+    }
+
+    /// Where one begins as the other, the longer says more.
+    fn tighter(self, other: Self, wanted: Ordering) -> Self {
+        let differing = self.0.iter().zip(&other.0).map(|(one, two)| one.cmp(two)).find(|order| order.is_ne());
+        let takes_self = differing.map_or(self.0.len() >= other.0.len(), |order| order == wanted);
+        if takes_self { self } else { other }
+    }
+
     /// Whether a kernel with this number is newer than a ceiling; a ceiling of 6.12 admits all of 6.12.
     pub fn is_above(&self, ceiling: &Self) -> bool {
         self.against(ceiling, Reach::Series).is_gt()
@@ -231,6 +255,25 @@ mod tests {
             assert_eq!(left.against(&right, Reach::Series), series, "{number} against series {bound}");
             assert_eq!(left.against(&right, Reach::Full), full, "{number} against {bound}");
         }
+    }
+
+    #[test]
+    fn of_two_bounds_the_tighter_holds() {
+        for (one, two, lower, higher) in [
+            ("7.2", "6.12", "6.12", "7.2"),
+            ("7.2", "7.2.5", "7.2.5", "7.2.5"),
+            ("6.12.94", "6.12.107", "6.12.94", "6.12.107"),
+            ("7", "7", "7", "7"),
+        ] {
+            for [left, right] in [[one, two], [two, one]] {
+                let [left, right] = [left, right].map(|text| text.parse::<KernelNumber>().unwrap());
+                assert_eq!(left.clone().lower(right.clone()).to_string(), lower, "{one} {two}");
+                assert_eq!(left.higher(right).to_string(), higher, "{one} {two}");
+            }
+        }
+        let number = KernelNumber::of(&"7.2.12-amd64".parse().unwrap());
+        let bound: KernelNumber = "7.2".parse().unwrap();
+        assert!(!number.is_above(&bound) && number.is_above(&bound.in_full()));
     }
 
     #[test]

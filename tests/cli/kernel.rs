@@ -173,6 +173,11 @@ fn archive(folder: &Path, packages: &[Package<'_>]) {
 
 /// A tier 2 with one module set on a base whose kernel has no headers; two other kernels have.
 fn drifted() -> Project {
+    drifted_with(&[])
+}
+
+/// The same with these files in the package of the set's source.
+fn drifted_with(source: &[(&str, &str)]) -> Project {
     let status = format!(
         "Package: linux-image-{BASE}\nStatus: install ok installed\nArchitecture: amd64\nVersion: 6.12.100-1\n\n\
          Package: linux-image-amd64\nStatus: install ok installed\nArchitecture: amd64\nVersion: 6.12.100-1\n\
@@ -199,7 +204,7 @@ fn drifted() -> Project {
             (&headers(OLDER), "6.12.94-1", "", &[]),
             (&headers(NEWER), "6.12.107-1", "", &[]),
             ("dkms", "3.2.2-1", "", &[]),
-            ("hello-dkms", "1.0-2", "Depends: dkms\n", &[]),
+            ("hello-dkms", "1.0-2", "Depends: dkms\n", source),
         ],
     );
     let tier = format!(
@@ -292,6 +297,24 @@ fn the_configuration_of_a_new_kernel_counts() {
     assert!(explained.contains(&format!("{OLDER}: the newest acceptable kernel, a downgrade")), "{explained}");
     assert!(explained.contains("hello 1.0-2 needs CONFIG_VIDEO_DEV, which this kernel lacks"), "{explained}");
     assert!(explained.contains("modules: hello 1.0-2 (with CONFIG_VIDEO_DEV)"), "{explained}");
+}
+
+/// The source states it, in words of its own, before anything is compiled.
+#[test]
+fn what_the_source_supports_counts() {
+    if !is_debian("what_the_source_supports_counts") {
+        return;
+    }
+    for (path, text, said) in [
+        ("usr/src/hello-1.0/dkms.conf", "BUILD_EXCLUSIVE_KERNEL_MAX=\"6.12.94\"\n", "kernels up to 6.12.94"),
+        ("usr/src/hello-1.0/META", "Linux-Maximum: 6.12.94\n", "kernels up to 6.12.94"),
+    ] {
+        let project = drifted_with(&[(path, text)]);
+        project.run(&["lock", "--swap", "allow"]).success();
+        let explained = project.run(&["kernel", "explain"]).success().stdout;
+        assert!(explained.contains(&format!("{OLDER}: the newest acceptable kernel")), "{path}: {explained}");
+        assert!(explained.contains(said), "{path}: {explained}");
+    }
 }
 
 #[test]

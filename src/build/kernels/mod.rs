@@ -7,6 +7,7 @@ pub(super) mod debs;
 mod explain;
 pub(super) mod rpms;
 pub(super) mod sets;
+pub(super) mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::check;
-use super::super::kernels::{self, Found, KernelAsk, debs, sets};
+use super::super::kernels::{self, Found, KernelAsk, debs, sets, sources};
 use super::super::packages::{PackageCache, only_stanza};
 use super::super::{BuildError, Project, Session};
 use super::apt::{AptRoot, AptSources, machine_archives};
@@ -126,22 +126,37 @@ impl<'a> AptResolver<'a> {
         for (set, build) in self.sets.values() {
             let packages = self.apt.resolve(Some(&self.status), &builder_packages(build))?;
             let version = source_version(build, &packages);
-            sets.push(sets::module_set(set, &version, sets::deb_upstream(&version)));
+            let stated = sets::module_set(set, &version, sets::deb_upstream(&version));
+            sets.push(match source(build, &packages) {
+                Some(source) => self.narrowed(stated, source)?,
+                None => stated,
+            });
         }
         Ok(sets)
+    }
+
+    /// The set with what the source in its package says about kernels.
+    fn narrowed(&self, set: ModuleSet, source: &LockedPackage) -> Result<ModuleSet, BuildError> {
+        self.cache.ensure(&[source], self.apt.archives(), self.apt.config())?;
+        let files = self.cache.files(source, &sources::is_statement)?;
+        let state = |set, (path, bytes): (String, Vec<u8>)| {
+            sources::narrow(set, sources::parse(&path, &String::from_utf8_lossy(&bytes)))
+        };
+        Ok(files.into_iter().fold(set, state))
     }
 
     /// Decides. Of a kernel that would replace the base's, the configuration is known only when its packages are
     /// here; where a set asks for symbols it is looked at, and what it says is one more input.
     fn decide(&self, mut inputs: Inputs) -> Result<(Inputs, Decision, Option<NewKernel>), BuildError> {
         let wanted = sets::symbols(&inputs.sets);
-        for look in 0.. {
+        let mut looks = if wanted.is_empty() { 0 } else { LOOKS };
+        loop {
             let decision = kernels::decide(self.name, &inputs)?;
             let Some(transaction) = &decision.swap else { return Ok((inputs, decision, None)) };
             let kernel = self.new_kernel(transaction)?;
             let release = decision.release().clone();
-            let known = inputs.facts.get(&release).is_some_and(|facts| facts.config.is_some());
-            let config = match wanted.is_empty() || known || look == LOOKS {
+            let is_known = inputs.facts.get(&release).is_some_and(|facts| facts.config.is_some());
+            let config = match is_known || looks == 0 {
                 true => None,
                 false => self.config(&release, kernel.packages.packages.iter())?,
             };
@@ -149,8 +164,8 @@ impl<'a> AptResolver<'a> {
             let mut found = Found { facts: inputs.facts, ..Found::default() };
             found.note_config(&release, &config, &wanted);
             inputs.facts = found.facts;
+            looks -= 1;
         }
-        unreachable!("the loop has no end of its own")
     }
 
     /// Resolves and fetches what replaces the base's kernel, against everything that stays.
@@ -206,18 +221,18 @@ fn builder_packages(build: &AptBuild) -> Vec<String> {
     std::iter::once("dkms".to_owned()).chain(build.packages.iter().map(ToString::to_string)).collect()
 }
 
-/// Version of the package that holds the source.
+/// The package that holds the source.
+fn source<'p>(build: &AptBuild, packages: &'p PackageSet) -> Option<&'p LockedPackage> {
+    let first = build.packages.first()?.to_string();
+    packages.packages.iter().find(|package| package.name == first)
+}
+
 fn source_version(build: &AptBuild, packages: &PackageSet) -> String {
-    let first = build.packages.first().map(ToString::to_string).unwrap_or_default();
-    let package = packages.packages.iter().find(|package| package.name == first);
-    package.map(|package| package.version.clone()).unwrap_or_default()
+    source(build, packages).map(|package| package.version.clone()).unwrap_or_default()
 }
 
 /// What was decided holds for the sources it was decided with.
-pub(super) fn check_versions(
-    decided: &[ModuleSet],
-    modules: &BTreeMap<KmodSetName, ModuleLock>,
-) -> Result<(), BuildError> {
+fn check_versions(decided: &[ModuleSet], modules: &BTreeMap<KmodSetName, ModuleLock>) -> Result<(), BuildError> {
     let found = |name: &KmodSetName| modules.get(name).map(|module| module.version.as_str());
     match decided.iter().find(|set| found(&set.name).is_some_and(|found| found != set.version)) {
         None => Ok(()),

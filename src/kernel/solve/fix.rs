@@ -30,7 +30,17 @@ fn by_swapping<'a>(inputs: &Inputs, rows: &'a [Candidate]) -> Option<&'a KernelR
     }
     let complete = |row: &&Candidate| row.packages.as_ref().is_some_and(|set| inputs.lacks(set).is_empty());
     let free = rows.iter().filter(|row| row.rejection == Some(Rejection::NotInBase));
-    free.filter(complete).map(|row| &row.release).next()
+    free.filter(complete).filter(|row| !lacks_the_same(inputs, rows, row)).map(|row| &row.release).next()
+}
+
+/// Whether a kernel nobody looked into has to be expected to lack what the base's lacks: they are of one flavour.
+fn lacks_the_same(inputs: &Inputs, rows: &[Candidate], row: &Candidate) -> bool {
+    let base = rows.iter().filter(|row| row.kernel.is_some());
+    let mut of_flavour = base.filter(|base| same_flavour(&base.release, &row.release));
+    let about_config =
+        |objection: &Objection| matches!(objection, Objection::ConfigMissing { .. } | Objection::ConfigPresent { .. });
+    let known = inputs.facts.get(&row.release).is_some_and(|facts| facts.config.is_some());
+    !known && of_flavour.any(|base| base.objections.values().any(about_config))
 }
 
 fn about_rejection(rejection: &Rejection, wanted: &KernelRelease, rows: &[Candidate]) -> String {

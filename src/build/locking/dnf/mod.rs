@@ -37,15 +37,21 @@ pub(super) fn resolve(
     root.update()?;
     let resolver = DnfResolver { session, project, name, root, cache: PackageCache::open(session)? };
     let step = session.step(format!("choose the kernel of tier2/{name}"))?;
-    let inputs = resolver.inputs(lock, tier, &builds, ask)?;
-    let decision = kernels::decide(name, &inputs)?;
+    let mut inputs = resolver.inputs(lock, tier, &builds, ask)?;
+    let mut decision = kernels::decide(name, &inputs)?;
     step.finish(format!("{}: {}", decision.release(), decision.reason));
     let swapped = decision.swap.as_ref().map(|transaction| resolver.new_kernel(transaction)).transpose()?;
     let mut modules = BTreeMap::new();
     for (set, build) in &builds {
         modules.insert((*set).clone(), resolver.module(set, build, decision.release())?);
     }
-    super::tier2::check_versions(&inputs.sets, &modules)?;
+    if resolver.correct(&mut inputs, &modules) {
+        let again = kernels::decide(name, &inputs)?;
+        if again.release() != decision.release() {
+            return Err(BuildError::SourcesMoved { tier: name.clone(), decided: decision.release().clone() });
+        }
+        decision = again;
+    }
     let install = builds.values().flat_map(|build| &build.install).chain(&tier.packages);
     let packages = resolver.packages("image", "the image", &install.map(ToString::to_string).collect::<Vec<_>>())?;
     super::tier2::refuse_build_tools(name, tier, &packages)?;
@@ -107,6 +113,18 @@ impl DnfResolver<'_> {
             found.note_config(release, config, &wanted);
         }
         Ok(kernels::inputs(self.project, lock, self.name, found, sets, ask))
+    }
+
+    /// dnf knows reasons to take another version than the newest: the inputs get the one it took.
+    fn correct(&self, inputs: &mut Inputs, modules: &BTreeMap<KmodSetName, ModuleLock>) -> bool {
+        let mut corrected = false;
+        for set in &mut inputs.sets {
+            if let Some(lock) = modules.get(&set.name).filter(|lock| lock.version != set.version) {
+                *set = sets::module_set(&self.project.definition.kmods[&set.name], &lock.version, &lock.version);
+                corrected = true;
+            }
+        }
+        corrected
     }
 
     /// Fetches what replaces the base's kernel, and from then on resolves as if it had.
