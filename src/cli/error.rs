@@ -73,6 +73,8 @@ impl From<BuildError> for CliError {
             BuildError::Drift(_) => exit::DRIFT,
             BuildError::Kernel { .. } => exit::NO_KERNEL,
             BuildError::Definition(_) | BuildError::Host(_) => exit::DEFINITION,
+            BuildError::Modules { .. } => exit::MODULES,
+            BuildError::Leftovers { .. } => exit::LEFTOVERS,
             BuildError::Refused { findings, .. } => exit::of_area(Area::worst(findings)),
             _ => exit::FAILURE,
         };

@@ -165,7 +165,7 @@ pub fn image(
 /// When it cannot be read.
 pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examined, BuildError> {
     let layers = subject.image.layer_source(subject.layout, chain::limits());
-    let mut scan = Scan::read(&layers, subject.base_layers)?;
+    let mut scan = Scan::read(&session.interrupt, &layers, subject.base_layers)?;
     let material = Material::of_tree(&scan.tree, &layers, &session.store.work_folder("proof")?)?;
     let mut kernels = prove(&material, subject.expected);
     for kernel in &mut kernels {
