@@ -11,7 +11,7 @@ use super::project::DriftError;
 use super::verify::Reported;
 use crate::config::{AllowFileError, ConfigErrors, Family};
 use crate::kernel::{BaseMismatch, NoKernel, UniverseError};
-use crate::kmod::{AllowedError, Finding, ManifestError};
+use crate::kmod::{AllowedError, Finding, ManifestError, SymversError};
 use crate::lint::LintError;
 use crate::model::{ByteSize, HostName, ImageLocator, KernelRelease, KmodSetName, RepositoryName, TierName};
 use crate::oci::copy::CopyError;
@@ -186,6 +186,8 @@ pub enum BuildError {
     NotOnThatBase { base: String },
     #[error("`{path}` is no list of allowed leftovers")]
     AllowFile { path: Utf8PathBuf, source: Box<AllowFileError> },
+    #[error("the kernel's list of symbols `{path}`, from its headers, cannot be read")]
+    Symvers { path: Utf8PathBuf, source: SymversError },
     #[error("`{image}` would ship what only a build needs:{}", lines(findings))]
     Leftovers { image: String, findings: Vec<Finding> },
     #[error(transparent)]

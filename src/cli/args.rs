@@ -134,7 +134,7 @@ pub(super) enum Command {
     Images(images::Args),
     /// Show an image: configuration, layers, kernel, packages
     Inspect(inspect::Args),
-    /// Check a finished image: its modules, what of a build is left in any layer, private keys
+    /// Check a finished image: modules, leftovers of a build, keys
     Check(check::Args),
     /// Kernel modules
     #[command(subcommand)]

@@ -13,7 +13,7 @@ use crate::build::{Project, codes};
 use crate::model::ImageLocator;
 use crate::sys::dirs;
 
-/// Check a finished image: its modules, what of a build is left in any layer, private keys, whether it boots
+/// Check a finished image: modules, leftovers, keys, whether it boots
 ///
 /// Works on any image. Of an image that imgbuild built, what is above its tier 1 is judged, and with the project at
 /// hand also whether it holds the modules, signatures and leftovers its definition promises. The exit code tells the

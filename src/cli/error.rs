@@ -78,6 +78,8 @@ fn code_of(error: &BuildError) -> u8 {
         BuildError::Drift(_) => exit::DRIFT,
         BuildError::Kernel { .. } | BuildError::BaseKernels { .. } | BuildError::KernelCount { .. } => exit::NO_KERNEL,
         BuildError::Definition(_) | BuildError::Host(_) => exit::DEFINITION,
+        BuildError::Modules { .. } => exit::MODULES,
+        BuildError::Leftovers { .. } => exit::LEFTOVERS,
         BuildError::Refused { findings, .. } => exit::of_area(Area::worst(findings)),
         _ => exit::FAILURE,
     }

@@ -57,3 +57,19 @@ pub(super) const fn of_area(area: Option<Area>) -> u8 {
         Some(Area::Boot) => BOOTABILITY,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_every_kind_of_finding_has_one() {
+        let mut codes: Vec<u8> = ALL.iter().map(|(code, _)| *code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ALL.len());
+        let listed = |code: u8| ALL.iter().any(|(known, _)| *known == code);
+        assert!(Area::ALL.iter().all(|area| of_area(Some(*area)) >= MODULES && listed(of_area(Some(*area)))));
+        assert_eq!(of_area(None), SUCCESS);
+    }
+}

@@ -353,7 +353,11 @@ mod tests {
             for at in 0..packed.len() {
                 let count = |file: &[u8]| {
                     let mut count = 0;
-                    read_initramfs(file, &mut |_, _| Ok(count += 1)).map(|()| count)
+                    let mut see = |_: &InitramfsEntry, _: &mut dyn Read| {
+                        count += 1;
+                        Ok(())
+                    };
+                    read_initramfs(file, &mut see).map(|()| count)
                 };
                 assert!(count(&packed[..at]).is_err() || at == 0, "{at}");
                 let mut changed = packed.clone();

@@ -11,7 +11,7 @@
 #   package NAME          the files of a package, as owned.sh lists them
 #
 # Out come: root/ with the files under their own paths, packages/NAME with a
-# list per package, and the facts about the build.
+# list per package, the facts about the build, and the kernel's list of symbols.
 set -eu
 
 wanted=/run/imgbuild/kmods/$1/wanted
@@ -21,6 +21,7 @@ tab=$(printf '\t')
 
 mkdir -p "$out/root" "$out/packages"
 cp /imgbuild/facts "$out/facts"
+[ ! -e /imgbuild/symvers ] || cp /imgbuild/symvers "$out/symvers"
 
 take() {
     # --parents keeps the path, --no-clobber lets one file be asked for twice.

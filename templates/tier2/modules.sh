@@ -63,3 +63,5 @@ find "$folder" -name '*.ko*' -type f | LC_ALL=C sort | while IFS= read -r module
     compress "$module"
 done
 echo "signed=$([ -n "$certificate" ] && echo yes || echo no)" >> /imgbuild/facts
+# The kernel's exports: what imgbuild proves the modules against in the end.
+[ ! -e "$build/Module.symvers" ] || cp "$build/Module.symvers" /imgbuild/symvers

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use imgbuild::kmod::{self, Symvers};
 use imgbuild::oci::read_initramfs;
-use proptest::prelude::{any, prop_assert, proptest};
+use proptest::prelude::{any, proptest};
 use proptest::sample::Index;
 
 use super::image::{HELLO, KVER, Place, cpio, finish, good, gzip, xz};
@@ -42,7 +42,6 @@ proptest! {
             [b"", b"\x7fELF\x02\x01", b"070701", b"\x1f\x8b\x08", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"0x", &HELLO[..64]];
         let file = [starts[start], &noise].concat();
         read_all(&file);
-        prop_assert!(!file.is_empty() || noise.is_empty());
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(crate) enum Item {
     File(Vec<u8>),
     Program(Vec<u8>),
     Link(String),
+    HardLink(String),
     Removed,
 }
 
@@ -253,6 +254,9 @@ fn write_layer(layout: &Layout, layer: &Layer) -> WrittenLayer {
             }
             Item::Link(target) => {
                 append(&mut writer, path, EntryKind::Symlink { target: target.as_bytes().to_vec() }, 0o777, &[]);
+            }
+            Item::HardLink(target) => {
+                append(&mut writer, path, EntryKind::Hardlink { target: target.as_bytes().to_vec() }, 0o755, &[]);
             }
             Item::Removed => append(&mut writer, path, EntryKind::Whiteout, 0o644, &[]),
         }

@@ -42,6 +42,27 @@ fn a_compiler_that_a_later_layer_removes_still_travels() {
 }
 
 #[test]
+fn hard_links_empty_files_and_the_old_folders_are_seen() {
+    let layer = joined(&[
+        program("usr/bin/compiler"),
+        [("usr/bin/x86_64-linux-gnu-gcc-14".to_owned(), Item::HardLink("usr/bin/compiler".to_owned()))].into(),
+        files(&[("usr/src/zfs-2.3.9/dkms.conf", b"")]),
+    ]);
+    let finished = Place::new(&good_and(layer)).check().says(
+        11,
+        &[
+            "LEFT002 failure: /usr/bin/x86_64-linux-gnu-gcc-14: a program that only builds need; in layer 2 (step 2)",
+            "LEFT004 failure: /usr/src/zfs-2.3.9/dkms.conf: sources or build tree of a module; in layer 2 (step 2)",
+        ],
+    );
+    assert_eq!(finished.codes(), ["LEFT002", "LEFT004"]);
+    // A layer that writes to /bin, which is a link into /usr.
+    let merged = [("bin".to_owned(), Item::Link("usr/bin".to_owned()))].into();
+    let layers = [good(), vec![merged, program("bin/make")]].concat();
+    assert_eq!(Place::new(&layers).check().says(11, &[]).codes(), ["LEFT002"]);
+}
+
+#[test]
 fn headers_that_are_deleted_by_hand_are_still_in_the_package_database() {
     let headers = "linux-headers-6.12.48+deb13-amd64";
     let path = |file: &str| format!("usr/src/{headers}/{file}");

@@ -15,7 +15,7 @@ pub use super::verify::Reported;
 use super::verify::{self, Asked, KernelReport, Material};
 use super::{BuildError, Project, Session, chain, images};
 use crate::config::{Allow, AllowFile, Family, KmodSet, Tier2};
-use crate::kmod::{Allowances, Allowed, Certificate, Code, SignaturePolicy};
+use crate::kmod::{Allowances, Allowed, Certificate, Code, SignaturePolicy, Symvers};
 use crate::lint::{self, LintFacts};
 use crate::model::{HostName, ImageLocator, TierName};
 use crate::oci::{BASE_DIGEST, Image, ImageTree, Layout};
@@ -46,6 +46,7 @@ pub(super) struct Expected {
     allow: Vec<Allow>,
     modules: Option<Vec<String>>,
     certificates: Vec<Certificate>,
+    symvers: Option<Symvers>,
 }
 
 impl Expected {
@@ -57,7 +58,13 @@ impl Expected {
         let tier = &project.definition.tier2[name];
         let certificate = tier.signing.as_ref().map(|signing| project.resolve(&signing.certificate));
         let certificates = certificate.iter().map(|path| verify::load_certificate(path)).collect::<Result<_, _>>()?;
-        Ok(Self { allow: tier.allow.clone(), modules: Some(modules_of(project, tier)), certificates })
+        let modules = Some(modules_of(project, tier));
+        Ok(Self { allow: tier.allow.clone(), modules, certificates, symvers: None })
+    }
+
+    /// With the kernel's list of symbols, when the image has none itself.
+    pub(super) fn symvers(self, symvers: Option<Symvers>) -> Self {
+        Self { symvers, ..self }
     }
 
     fn allowances(&self) -> Result<Allowances, BuildError> {
@@ -175,7 +182,7 @@ pub fn image(
 /// When it cannot be read.
 pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examined, BuildError> {
     let layers = subject.image.layer_source(subject.layout, chain::limits());
-    let mut scan = Scan::read(&layers, subject.base_layers)?;
+    let mut scan = Scan::read(&session.interrupt, &layers, subject.base_layers)?;
     let material = Material::of_tree(&scan.tree, &layers, &session.store.work_folder("proof")?)?;
     let mut kernels = prove(&material, subject.expected);
     for kernel in &mut kernels {
@@ -220,7 +227,8 @@ fn prove(material: &Material, expected: &Expected) -> Vec<KernelReport> {
         [] => SignaturePolicy::Optional,
         some => SignaturePolicy::SignedBy(some),
     };
-    let asked = Asked { all: false, expected: expected.modules.as_deref(), signatures };
+    let symvers = expected.symvers.as_ref();
+    let asked = Asked { all: false, expected: expected.modules.as_deref(), symvers, signatures };
     verify::prove_all(material, None, asked).iter().map(KernelReport::from).collect()
 }
 

@@ -106,3 +106,39 @@ impl CheckReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kmod::{Code, Finding};
+
+    fn reported(code: Code, allowed: Option<&str>) -> Reported {
+        let finding = Finding { code, subject: "x".to_owned(), message: "y".to_owned() };
+        Reported { allowed: allowed.map(str::to_owned), ..Reported::from(&finding) }
+    }
+
+    #[test]
+    fn the_most_severe_kind_decides_and_notes_and_what_is_allowed_do_not() {
+        let key = reported(Code::PrivateKey, None);
+        let module = reported(Code::SymbolVersion, None);
+        let left = reported(Code::BuildProgram, None);
+        let note = reported(Code::SymbolUnproven, None);
+        let fine = reported(Code::PrivateKey, Some("a key for tests"));
+        for (findings, worst) in [
+            (vec![&left, &module, &key], Some(Area::Keys)),
+            (vec![&left, &module, &fine], Some(Area::Modules)),
+            (vec![&left, &note], Some(Area::Leftovers)),
+            (vec![&note, &fine], None),
+            (vec![], None),
+        ] {
+            assert_eq!(Area::worst(findings.iter().copied()), worst, "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_area() {
+        let of = |area: Area| Code::ALL.iter().filter(|code| Area::of(code.as_str()) == area).count();
+        assert_eq!(of(Area::Keys), 1);
+        assert!(Area::ALL.map(of).iter().sum::<usize>() == Code::ALL.len() && of(Area::Modules) > 30);
+    }
+}

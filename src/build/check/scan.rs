@@ -10,6 +10,7 @@ use crate::kmod::{AddedFile, Finding, leftover_file};
 use crate::oci::layer::LayerEntry;
 use crate::oci::tree::{Content, MergePolicy, TreeError};
 use crate::oci::{ImageTree, LayerSource};
+use crate::sys::Interrupt;
 use crate::tool::deb822;
 
 use super::super::BuildError;
@@ -70,12 +71,17 @@ impl Scan {
     /// Reads all layers; the first `base_layers` are the base's.
     ///
     /// # Errors
-    /// When a layer or dpkg's status file cannot be read.
-    pub(super) fn read(layers: &dyn LayerSource, base_layers: usize) -> Result<Self, BuildError> {
+    /// When a layer or dpkg's status file cannot be read, or after a signal.
+    pub(super) fn read(
+        interrupt: &Interrupt,
+        layers: &dyn LayerSource,
+        base_layers: usize,
+    ) -> Result<Self, BuildError> {
         let mut scanner = Scanner::default();
         let mut tree = ImageTree::new();
         let mut base = ImageTree::new();
         for layer in 0..layers.count() {
+            interrupt.check()?;
             if layer == base_layers {
                 base = tree.clone();
             }

@@ -123,7 +123,8 @@ impl Settling<'_> {
                 self.restore(&path)?;
             }
         }
-        for path in ["etc/hostname", "etc/hosts"] {
+        // The ZFS tools draw a random host id when they are installed: every host would have the builder's.
+        for path in ["etc/hostname", "etc/hosts", "etc/hostid"] {
             self.restore(path)?;
         }
         // "uninitialized" makes the first boot a first boot: systemd writes an id and applies presets.

@@ -16,6 +16,7 @@ use super::error::io;
 use super::packages::PackageCache;
 use super::{BuildError, Project, Session, check, locking};
 use crate::config::{Family, KernelInputs, KmodSet, LockedTier2, PackageSet, Tier2};
+use crate::kmod::Symvers;
 use crate::model::{KmodSetName, SourceDateEpoch, TierName};
 use crate::oci::{Image, Layout};
 use crate::plan::{self, SetStage, StageKit, Tier2Stages};
@@ -384,15 +385,17 @@ impl<'a> Job<'a> {
         let image = Image::load(layout, &descriptor, None)?;
         step.finish(format!("{} layers, {}", image.layers().len(), chain::size(&image)));
         // The image gets its name, and with it its life in the store, only when it has passed.
-        self.verify(layout, base.image, &image, &image_name)?;
+        let symvers = picked.values().find_map(|picked| picked.symvers.clone());
+        self.verify(layout, base.image, &image, symvers)?;
         chain::name_all(self.session, layout, &[(image_name, descriptor)])?;
         Ok(image)
     }
 
     /// The whole proof and the whole check, on the image as it was written.
-    fn verify(&self, layout: &Layout, base: &Image, image: &Image, image_name: &str) -> Result<(), BuildError> {
+    fn verify(&self, layout: &Layout, base: &Image, image: &Image, symvers: Option<Symvers>) -> Result<(), BuildError> {
+        let image_name = &*format!("tier2/{}", self.name);
         let step = self.session.step(format!("verify {image_name}"))?;
-        let expected = check::Expected::of_tier2(self.project, self.name)?;
+        let expected = check::Expected::of_tier2(self.project, self.name)?.symvers(symvers);
         let base_layers = base.layers().len();
         let subject =
             check::Subject { name: image_name, layout, image, base_layers, keys_of_base: false, expected: &expected };

@@ -9,7 +9,7 @@ use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use super::super::BuildError;
 use super::super::error::io;
 use crate::config::{self, Family, KmodSet};
-use crate::kmod::{self, Artifact, BuiltModule, CopyItem, Source, Stage, StageFile, Variables, check_modules};
+use crate::kmod::{self, Artifact, BuiltModule, CopyItem, Source, Stage, StageFile, Symvers, Variables, check_modules};
 use crate::model::{ArtifactKind, KernelRelease};
 use crate::sys::dirs;
 
@@ -20,6 +20,8 @@ pub(super) struct Picked {
     pub(super) paths: BTreeSet<String>,
     /// Upstream version of the modules.
     pub(super) version: String,
+    /// The kernel's list of exported symbols, as its headers have it.
+    pub(super) symvers: Option<Symvers>,
 }
 
 /// Picks from what the stage left in `from` and lays it out in `to` under its paths in the image.
@@ -39,7 +41,8 @@ pub(super) fn pick(
     let items = kmod::select(&artifacts, &stage, &variables)
         .map_err(|source| BuildError::Manifest { set: set.name.clone(), source })?;
     check(set, family, kernel, &stage_dir, &items)?;
-    let mut picked = Picked { version: variables.version, ..Picked::default() };
+    let symvers = read_symvers(&stage_dir, from)?;
+    let mut picked = Picked { version: variables.version, symvers, ..Picked::default() };
     let target = dirs::open_or_create(to).map_err(io("creating", to))?;
     for item in &items {
         place(&stage_dir, &target, item).map_err(io("placing", to.join(item.to.trim_start_matches('/'))))?;
@@ -56,6 +59,15 @@ fn read_facts(dir: &Dir, path: &Utf8Path) -> Result<BTreeMap<String, String>, Bu
     let text = dir.read_to_string("facts").map_err(io("reading", path.join("facts")))?;
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+fn read_symvers(dir: &Dir, path: &Utf8Path) -> Result<Option<Symvers>, BuildError> {
+    let path = path.join("symvers");
+    match dir.read("symvers") {
+        Ok(bytes) => Symvers::parse(&bytes).map(Some).map_err(|source| BuildError::Symvers { path, source }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io("reading", path)(error)),
+    }
 }
 
 fn read_packages(dir: &Dir, path: &Utf8Path) -> Result<BTreeMap<String, Vec<String>>, BuildError> {

@@ -22,6 +22,8 @@ pub(in crate::build) struct Asked<'a> {
     pub(in crate::build) all: bool,
     /// Names of the modules that must be there, and no other.
     pub(in crate::build) expected: Option<&'a [String]>,
+    /// The kernel's list of symbols from elsewhere, for images that have none.
+    pub(in crate::build) symvers: Option<&'a Symvers>,
     /// What is asked of signatures.
     pub(in crate::build) signatures: SignaturePolicy<'a>,
 }
@@ -66,7 +68,7 @@ pub(in crate::build) fn prove(material: &Material, kernel: &KernelRelease, asked
         in_tree: &own,
         built_in: &built_in,
         read: &|path| material.read(path),
-        symvers: symvers.as_ref(),
+        symvers: symvers.as_ref().or(asked.symvers),
         expected: asked.expected,
         // A folder of nothing but modules says nothing about firmware.
         firmware: (!material.firmware.is_empty()).then_some(&material.firmware),

@@ -109,9 +109,12 @@ impl Material {
         let mut files = BTreeMap::new();
         let mut firmware = BTreeSet::new();
         let folders = [MODULES, FIRMWARE].iter().chain(&LOAD_FOLDERS).chain(&DRACUT_FOLDERS).copied().chain(["/boot/"]);
+        // Kernel packages and older distributions have /lib beside /usr; elsewhere it is a link, perhaps an absolute
+        // one, to what is listed anyway.
+        let beside = dir.symlink_metadata("lib").is_ok_and(|metadata| metadata.is_dir());
         for folder in folders {
-            // Kernel packages and older distributions have /lib beside /usr.
-            for place in [folder, folder.strip_prefix("/usr").unwrap_or(folder)] {
+            let outside = folder.strip_prefix("/usr").filter(|_| beside);
+            for place in std::iter::once(folder).chain(outside) {
                 let place = place.trim_matches('/');
                 let mut found = Vec::new();
                 list(&dir, place, 0, &mut found).map_err(io_error("listing", path.join(place)))?;

@@ -68,7 +68,7 @@ fn report(subject: &str, material: &Material, settings: &VerifySettings) -> Resu
         ([], true) => SignaturePolicy::Required,
         (some, _) => SignaturePolicy::SignedBy(some),
     };
-    let asked = Asked { all: settings.all, expected: None, signatures };
+    let asked = Asked { all: settings.all, expected: None, symvers: None, signatures };
     let proven = prove_all(material, settings.kernel.as_ref(), asked);
     if proven.is_empty() {
         let kernel = settings.kernel.as_ref().map(ToString::to_string);
