@@ -21,6 +21,12 @@ pub(crate) const ELF: &[u8] = b"\x7fELF\x02\x01\x01";
 /// The symbols of the kernel; the fixtures use the first.
 const SYMVERS: &str = "0xcafe0001\t_printk\tvmlinux\tEXPORT_SYMBOL\t\n0xcafe0002\tother\tvmlinux\tEXPORT_SYMBOL\t\n";
 
+const SETUP_ROOT: &[u8] = b"[etc]\nmount = \"bind\"\n";
+
+/// What of /var is declared: the database of packages.
+const VAR: &[u8] = b"d /var/lib\nd /var/lib/dpkg\nd /var/lib/dpkg/info\nf /var/lib/dpkg/status\n\
+    f /var/lib/dpkg/info/base-files.list\nf /var/lib/dpkg/info/gcc-14.list\n";
+
 /// What a layer has at a path.
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
@@ -28,6 +34,7 @@ pub(crate) enum Item {
     Program(Vec<u8>),
     Link(String),
     HardLink(String),
+    Folder,
     Removed,
 }
 
@@ -48,21 +55,68 @@ pub(crate) fn removed(paths: &[&str]) -> Layer {
     paths.iter().map(|path| ((*path).to_owned(), Item::Removed)).collect()
 }
 
+/// The header of an EFI program for this machine, which is all of a kernel that is looked at.
+fn kernel() -> Vec<u8> {
+    let machine: u16 = if architecture() == "arm64" { 0xaa64 } else { 0x8664 };
+    let mut program = vec![0; 88];
+    program[..2].copy_from_slice(b"MZ");
+    program[60] = 64;
+    program[64..68].copy_from_slice(b"PE\0\0");
+    program[68..70].copy_from_slice(&machine.to_le_bytes());
+    program
+}
+
+/// What an image needs to boot besides its kernel.
+fn bootable() -> Layer {
+    let boot = if architecture() == "arm64" { "systemd-bootaa64.efi" } else { "systemd-bootx64.efi" };
+    let mut layer = files(&[
+        (&format!("usr/lib/systemd/boot/efi/{boot}"), b"MZ"),
+        ("usr/lib/systemd/system/multi-user.target", b"[Unit]\n"),
+        ("usr/lib/composefs/setup-root-conf.toml", SETUP_ROOT),
+        ("usr/lib/os-release", b"NAME=Test\nID=test\n"),
+        ("usr/lib/tmpfiles.d/var.conf", VAR),
+        ("etc/machine-id", b"uninitialized\n"),
+    ]);
+    layer.insert("usr/lib/systemd/systemd".to_owned(), Item::Program(ELF.to_vec()));
+    for (path, target) in [
+        ("sbin", "usr/sbin"),
+        ("usr/sbin/init", "../lib/systemd/systemd"),
+        ("usr/lib/systemd/system/default.target", "multi-user.target"),
+        ("etc/os-release", "../usr/lib/os-release"),
+        ("ostree", "sysroot/ostree"),
+    ] {
+        layer.insert(path.to_owned(), Item::Link(target.to_owned()));
+    }
+    for folder in ["boot", "dev", "proc", "run", "sys", "sysroot", "tmp", "var"] {
+        layer.insert(folder.to_owned(), Item::Folder);
+    }
+    layer
+}
+
 /// Two layers without fault: the kernel, and one module for it.
 pub(crate) fn good() -> Vec<Layer> {
-    let kernel = files(&[
-        (&kernel_path("vmlinuz"), b"MZ"),
+    let mut kernel = files(&[
+        (&kernel_path("vmlinuz"), &kernel()),
         (&kernel_path("kernel/lib/dummy.ko"), HELLO),
         (&kernel_path("symvers.gz"), &gzip(SYMVERS.as_bytes())),
-        (&kernel_path("modules.builtin"), b"kernel/fs/ext4/ext4.ko\n"),
+        (
+            &kernel_path("modules.builtin"),
+            b"kernel/fs/ext4/ext4.ko\nkernel/fs/erofs/erofs.ko\nkernel/fs/overlayfs/overlay.ko\n",
+        ),
         (
             &kernel_path("initramfs.img"),
-            &cpio(&[("init", b"#!/bin/sh\n"), (&kernel_path("kernel/lib/dummy.ko"), HELLO)]),
+            &cpio(&[
+                ("init", b"#!/bin/sh\n"),
+                ("usr/bin/composefs-setup-root", ELF),
+                ("usr/lib/composefs/setup-root-conf.toml", SETUP_ROOT),
+                (&kernel_path("kernel/lib/dummy.ko"), HELLO),
+            ]),
         ),
         ("usr/bin/sh", b"\x7fELF shell"),
         ("var/lib/dpkg/status", status(&["base-files"]).as_bytes()),
         ("var/lib/dpkg/info/base-files.list", b"/.\n/usr\n/usr/bin\n/usr/bin/sh\n"),
     ]);
+    kernel.extend(bootable());
     let module = files(&[
         (&kernel_path("updates/hello.ko"), HELLO),
         (&kernel_path("modules.dep"), b"kernel/lib/dummy.ko:\nupdates/hello.ko:\n"),
@@ -214,13 +268,19 @@ impl Finished {
 
     /// Codes of all findings, in their order.
     pub(crate) fn codes(&self) -> Vec<&str> {
+        self.codes_of(&["KMOD", "LEFT"])
+    }
+
+    /// Whether an image boots is another room's affair; most tests leave it out.
+    pub(crate) fn boot_codes(&self) -> Vec<&str> {
+        self.codes_of(&["BOOT"])
+    }
+
+    fn codes_of(&self, kinds: &[&str]) -> Vec<&str> {
         let words = self.stdout.lines().filter_map(|line| line.trim_start().split_once(' '));
+        let is_code = |code: &str| code.len() == 7 && kinds.contains(&&code[..4]);
         words.filter(|(code, rest)| is_code(code) && rest.contains(": ")).map(|(code, _)| code).collect()
     }
-}
-
-fn is_code(text: &str) -> bool {
-    text.len() == 7 && ["KMOD", "LEFT"].contains(&&text[..4])
 }
 
 fn architecture() -> &'static str {
@@ -228,6 +288,7 @@ fn architecture() -> &'static str {
 }
 
 fn tag(layout: &Layout, name: &str, mut builder: ImageBuilder, layers: &[Layer]) {
+    builder = builder.label("containers.bootc", "1");
     for (number, layer) in layers.iter().enumerate() {
         builder = builder.layer(&write_layer(layout, layer), &format!("step {number}"));
     }
@@ -258,6 +319,7 @@ fn write_layer(layout: &Layout, layer: &Layer) -> WrittenLayer {
             Item::HardLink(target) => {
                 append(&mut writer, path, EntryKind::Hardlink { target: target.as_bytes().to_vec() }, 0o755, &[]);
             }
+            Item::Folder => append(&mut writer, path, EntryKind::Directory, 0o755, &[]),
             Item::Removed => append(&mut writer, path, EntryKind::Whiteout, 0o644, &[]),
         }
     }

@@ -39,7 +39,7 @@ fn a_module_that_fits_is_proven_by_both_commands() {
     );
     assert_eq!(proven.codes(), [""; 0]);
     let checked = place.check().says(0, &["2 layers, all of them judged", "passed, 0 notes"]);
-    assert_eq!(checked.codes(), [""; 0]);
+    assert_eq!((checked.codes(), checked.boot_codes()), (vec![], vec![]));
 }
 
 #[test]
@@ -108,9 +108,13 @@ fn each_fault_of_a_module_is_found_in_the_image() {
 
 #[test]
 fn what_cannot_be_known_is_a_note() {
+    let lz4 = Place::new(&good_and(files(&[(&kernel_path("initramfs.img"), b"\x02\x21\x4c\x18lz4")])));
+    let unread = lz4.check().says(0, &["passed, 2 notes"]);
+    assert_eq!((unread.codes(), unread.boot_codes()), (vec!["KMOD031"], vec!["BOOT019"]));
+    let none = Place::new(&good_and(removed(&[&kernel_path("initramfs.img")])));
+    let none = none.check().says(13, &[]);
+    assert_eq!((none.codes(), none.boot_codes()), (vec!["KMOD031"], vec!["BOOT017"]));
     for (layer, code) in [
-        (files(&[(&kernel_path("initramfs.img"), b"\x02\x21\x4c\x18lz4")]), "KMOD031"),
-        (removed(&[&kernel_path("initramfs.img")]), "KMOD031"),
         (files(&[("usr/lib/modules-load.d/x.conf", b"# all of them\nhello\next4\nnowhere\n")]), "KMOD032"),
         (
             files(&[
