@@ -102,7 +102,7 @@ impl<'s> Containers<'s> {
             dir.write("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)?;
             dir.write("index.json", index.to_string())?;
             // A second container storage of this run may have lent the same image.
-            if dir.exists("blobs") { Ok(()) } else { dir.symlink_contents(&blobs, "blobs") }
+            if dir.symlink_metadata("blobs").is_ok() { Ok(()) } else { dir.symlink_contents(&blobs, "blobs") }
         };
         write().map_err(io("writing", &path))?;
         Ok(name)
