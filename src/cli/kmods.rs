@@ -46,6 +46,9 @@ pub(super) struct VerifyArgs {
     /// Every module must be signed by this certificate, in PEM or DER; give several to accept any of them
     #[arg(long, value_name = "FILE")]
     certificate: Vec<Utf8PathBuf>,
+    /// The kernel's list of exported symbols (Module.symvers of its headers, plain or compressed), where the image has none
+    #[arg(long, value_name = "FILE")]
+    symvers: Option<Utf8PathBuf>,
     /// Also write the result as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<Utf8PathBuf>,
@@ -58,6 +61,7 @@ impl VerifyArgs {
             all: self.all,
             require_signatures: self.require_signatures,
             certificates: self.certificate,
+            symvers: self.symvers,
         };
         let report = if self.image.starts_with(['/', '.']) {
             verify::folder(Utf8Path::new(&self.image), &settings)?

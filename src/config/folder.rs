@@ -1,10 +1,10 @@
 //! The folders of a definition: what lies in them, and reading all of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::str::FromStr;
-use std::{fmt, thread};
 
 use cap_std::fs_utf8::{Dir, DirEntry};
 
@@ -13,6 +13,7 @@ use super::error::{ConfigError, ConfigErrorKind, ConfigErrors, Finding};
 use super::file::{AnyTier, Loaded};
 use super::{Host, KmodSet, Project};
 use crate::model::{HostName, KmodSetName, TierName};
+use crate::sys::map_all;
 
 /// A folder of the definition and, where the project names it, the place that does.
 #[derive(Debug, Clone)]
@@ -117,24 +118,9 @@ fn unlisted(folder: &Folder, source: io::Error) -> Option<Finding> {
 /// Below this many files a thread costs more than it saves.
 const FILES_PER_THREAD: usize = 64;
 
-/// Does something with every item, several threads at a time where there are many.
-pub(super) fn map_all<T: Send, U: Send>(items: Vec<T>, work: impl Fn(T) -> U + Sync) -> Vec<U> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len().div_ceil(FILES_PER_THREAD));
-    if threads <= 1 {
-        return items.into_iter().map(work).collect();
-    }
-    let size = items.len().div_ceil(threads);
-    let mut items = items.into_iter();
-    let chunks: Vec<Vec<T>> = (0..threads).map(|_| items.by_ref().take(size).collect()).collect();
-    let work = &work;
-    thread::scope(|scope| {
-        let spawn = |chunk: Vec<T>| scope.spawn(move || chunk.into_iter().map(work).collect::<Vec<U>>());
-        let handles: Vec<_> = chunks.into_iter().map(spawn).collect();
-        let join = |handle: thread::ScopedJoinHandle<'_, Vec<U>>| {
-            handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        handles.into_iter().flat_map(join).collect()
-    })
+/// Does something with every file.
+pub(super) fn map_files<T: Send, U: Send>(files: Vec<T>, work: impl Fn(T) -> U + Sync) -> Vec<U> {
+    map_all(files, FILES_PER_THREAD, work)
 }
 
 /// Reads and judges the files of a folder.
@@ -151,7 +137,7 @@ pub(super) fn read_all<T: Named + Send>(
         };
         (name, loaded)
     };
-    map_all(files, read).into_iter().collect()
+    map_files(files, read).into_iter().collect()
 }
 
 fn unreadable(path: String, source: io::Error) -> Finding {

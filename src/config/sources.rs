@@ -6,7 +6,7 @@ use std::io;
 use cap_std::fs_utf8::Dir;
 
 use super::error::{ConfigErrorKind, ConfigErrors, Finding};
-use super::folder::map_all;
+use super::folder::map_files;
 use super::load::Files;
 use super::names::{NameRef, RefKind};
 use super::rules::{is_public_key, secret_in};
@@ -38,7 +38,7 @@ pub(super) fn check(files: &mut Files, dir: &Dir) {
         ((path, kind), verdict)
     };
     let verdicts: BTreeMap<(String, RefKind), Verdict> =
-        map_all(wanted.into_iter().collect(), judge).into_iter().collect();
+        map_files(wanted.into_iter().collect(), judge).into_iter().collect();
     let answer = |refs: &[NameRef]| -> Vec<Finding> {
         let finding = |name: &NameRef| {
             let verdict = verdicts.get(&(name.name.clone(), name.kind))?;

@@ -14,10 +14,12 @@ mod interrupt;
 mod lock;
 pub mod mounts;
 pub mod orphans;
+mod parallel;
 mod progress;
 pub mod umask;
 
 pub use cmd::{Cmd, CmdError, ExitKind, Runner};
 pub use interrupt::{Interrupt, Interrupted};
 pub use lock::{FileLock, LockError, LockKind};
+pub use parallel::map_all;
 pub use progress::{NoProgress, Progress, Step, StepEvent};

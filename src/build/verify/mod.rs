@@ -4,11 +4,13 @@ mod kernel;
 mod material;
 pub(super) mod report;
 
+use std::io::Read as _;
+
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 
 use super::error::io;
 use super::{BuildError, Session, chain, images};
-use crate::kmod::{Certificate, Code, Finding, SignaturePolicy};
+use crate::kmod::{Certificate, Code, Finding, SignaturePolicy, Symvers};
 use crate::model::{ImageLocator, KernelRelease};
 use crate::sys::dirs;
 
@@ -18,6 +20,8 @@ pub use report::{KernelFacts, KernelReport, ModuleReport, Reported};
 
 /// No certificate is larger.
 const MAX_CERTIFICATE: u64 = 1 << 20;
+/// No list of a kernel's symbols is larger; a distribution's has 3 MB.
+const MAX_SYMVERS: u64 = 64 << 20;
 
 /// What is asked of the modules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub struct VerifySettings {
     pub require_signatures: bool,
     /// Every module must be signed by one of these certificates, in PEM or DER.
     pub certificates: Vec<Utf8PathBuf>,
+    /// The kernel's list of exported symbols, where image or folder have none.
+    pub symvers: Option<Utf8PathBuf>,
 }
 
 /// Proves the modules of an image, from wherever it is.
@@ -68,7 +74,8 @@ fn report(subject: &str, material: &Material, settings: &VerifySettings) -> Resu
         ([], true) => SignaturePolicy::Required,
         (some, _) => SignaturePolicy::SignedBy(some),
     };
-    let asked = Asked { all: settings.all, expected: None, symvers: None, signatures };
+    let symvers = settings.symvers.as_deref().map(load_symvers).transpose()?;
+    let asked = Asked { all: settings.all, expected: None, symvers: symvers.as_ref(), signatures };
     let proven = prove_all(material, settings.kernel.as_ref(), asked);
     if proven.is_empty() {
         let kernel = settings.kernel.as_ref().map(ToString::to_string);
@@ -118,11 +125,22 @@ fn compare(material: &Material, all: &mut [Proven]) {
 /// # Errors
 /// When the file cannot be read or is no certificate.
 pub(super) fn load_certificate(path: &Utf8Path) -> Result<Certificate, BuildError> {
+    let bytes = read_up_to(path, MAX_CERTIFICATE)?;
+    Certificate::read(&bytes).ok_or_else(|| BuildError::NotACertificate { path: path.to_owned() })
+}
+
+/// # Errors
+/// When the file cannot be read or is no list of symbols.
+fn load_symvers(path: &Utf8Path) -> Result<Symvers, BuildError> {
+    let bytes = read_up_to(path, MAX_SYMVERS)?;
+    Symvers::parse(&bytes).map_err(|source| BuildError::Symvers { path: path.to_owned(), source })
+}
+
+fn read_up_to(path: &Utf8Path, limit: u64) -> Result<Vec<u8>, BuildError> {
     let read = || {
         let mut bytes = Vec::new();
         let file = dirs::open_file(path)?;
-        std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_CERTIFICATE), &mut bytes).map(|_| bytes)
+        file.take(limit).read_to_end(&mut bytes).map(|_| bytes)
     };
-    let bytes = read().map_err(io("reading", path))?;
-    Certificate::read(&bytes).ok_or_else(|| BuildError::NotACertificate { path: path.to_owned() })
+    read().map_err(io("reading", path))
 }

@@ -18,6 +18,10 @@ use super::finding::{Code, Finding, Severity};
 use super::inspect::{Certificate, InspectError, ModuleInfo, decompress, inspect, inspect_decompressed};
 use super::symvers::Symvers;
 use crate::model::KernelRelease;
+use crate::sys::map_all;
+
+/// Decompressing fewer takes less time than starting a thread for them.
+const MODULES_PER_THREAD: usize = 8;
 
 /// How many modules of the kernel itself are tried before it counts as having none to compare with.
 const REFERENCES: usize = 4;
@@ -33,7 +37,7 @@ pub struct ProofInput<'a> {
     /// Names of modules that are part of the kernel itself (`modules.builtin`), `-` written as `_`.
     pub built_in: &'a BTreeSet<String>,
     /// Reads any of these paths.
-    pub read: &'a dyn Fn(&str) -> io::Result<Vec<u8>>,
+    pub read: &'a (dyn Fn(&str) -> io::Result<Vec<u8>> + Sync),
     /// The kernel's list of exported symbols, where there is one.
     pub symvers: Option<&'a Symvers>,
     /// Names of the modules that must be there, and no other; `None` when nothing is promised.
@@ -165,10 +169,12 @@ fn names(input: &ProofInput<'_>) -> Vec<Finding> {
 
 fn read_modules<'a>(input: &ProofInput<'a>) -> (Vec<Module<'a>>, Vec<Finding>) {
     let (mut modules, mut findings) = (Vec::new(), Vec::new());
-    for path in input.modules {
-        match read_module(input, path) {
+    let paths: Vec<&String> = input.modules.iter().collect();
+    let read = map_all(paths, MODULES_PER_THREAD, |path| read_module(input, path).map_err(|message| (path, message)));
+    for module in read {
+        match module {
             Ok(module) => modules.push(module),
-            Err(message) => findings.push(finding(Code::ModuleUnreadable, path, message)),
+            Err((path, message)) => findings.push(finding(Code::ModuleUnreadable, path, message)),
         }
     }
     (modules, findings)

@@ -6,12 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Code, Facts, Finding, Module, ModuleInfo, ProofInput, SymbolSource, finding, read_in_tree};
+use super::{
+    Code, Facts, Finding, MODULES_PER_THREAD, Module, ModuleInfo, ProofInput, SymbolSource, finding, read_in_tree,
+};
 use crate::kmod::{Export, Symvers};
+use crate::sys::map_all;
 
 /// Licences that may use GPL-only symbols, after the kernel's `include/linux/license.h`.
 const GPL_COMPATIBLE: &[&str] =
     &["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
+
+/// So many of the kernel's modules are read before it is asked again whether a symbol is still unknown.
+const BATCH: usize = 128;
 
 /// Begins a namespace that lists the modules which may use the symbol.
 const FOR_MODULES: &str = "MODULE:";
@@ -78,14 +84,15 @@ impl<'a> Symbols<'a> {
             self.hear(info, &mut open);
         }
         let under_proof: BTreeSet<&str> = modules.iter().map(|module| module.path).collect();
-        for path in input.in_tree.iter().filter(|path| !under_proof.contains(path.as_str())) {
+        let witnesses: Vec<&String> =
+            input.in_tree.iter().filter(|path| !under_proof.contains(path.as_str())).collect();
+        for batch in witnesses.chunks(BATCH) {
             if open.is_empty() {
                 break;
             }
-            self.read += 1;
-            if let Some(info) = read_in_tree(input, path) {
-                self.hear(&info, &mut open);
-            }
+            self.read += batch.len();
+            let heard = map_all(batch.to_vec(), MODULES_PER_THREAD, |path| read_in_tree(input, path));
+            heard.iter().flatten().for_each(|info| self.hear(info, &mut open));
         }
     }
 
