@@ -1,0 +1,82 @@
+//! The hash of names in indexed directories: half MD4, bytes unsigned (directory.rst, "Hash Tree Directories").
+
+/// What the half-MD4 state starts with when the file system has no seed.
+const DEFAULT_SEED: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+/// The constants of the second and third round.
+const ROUND2: u32 = 0x5a82_7999;
+const ROUND3: u32 = 0x6ed9_eba1;
+/// A hash that would read as "end of directory", and what stands in for it.
+const RESERVED: u32 = 0xffff_fffe;
+const LARGEST: u32 = 0xffff_fffc;
+
+/// The order of names in an indexed directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NameHash {
+    /// What the index holds; its lowest bit is always clear.
+    pub(super) major: u32,
+    /// Orders names of one major hash.
+    pub(super) minor: u32,
+}
+
+/// The hash seed of a file system, as words.
+pub(super) fn seed_words(seed: &[u8; 16]) -> [u32; 4] {
+    let (words, _) = seed.as_chunks::<4>();
+    let words = [0, 1, 2, 3].map(|i| u32::from_le_bytes(words[i]));
+    if words == [0; 4] { DEFAULT_SEED } else { words }
+}
+
+/// The hash of one name, from the words of the seed.
+pub(super) fn half_md4(name: &[u8], seed: [u32; 4]) -> NameHash {
+    let mut state = seed;
+    let mut rest = name;
+    while !rest.is_empty() {
+        transform(&mut state, &block(rest));
+        rest = rest.get(32..).unwrap_or_default();
+    }
+    let major = state[1] & !1;
+    NameHash { major: if major == RESERVED { LARGEST } else { major }, minor: state[2] }
+}
+
+/// The next 32 bytes as big-endian words, padded with the length of all that is left.
+fn block(rest: &[u8]) -> [u32; 8] {
+    let length = u8::try_from(rest.len()).expect("names have at most 255 bytes");
+    let pad = u32::from_le_bytes([length; 4]);
+    let mut words = [pad; 8];
+    for (word, bytes) in words.iter_mut().zip(rest.chunks(4)) {
+        *word = bytes.iter().fold(pad, |value, byte| (value << 8).wrapping_add(u32::from(*byte)));
+    }
+    words
+}
+
+/// MD4 with three rounds of eight steps.
+fn transform(state: &mut [u32; 4], words: &[u32; 8]) {
+    let mut mixed = *state;
+    round(&mut mixed, words, [0, 1, 2, 3, 4, 5, 6, 7], [3, 7, 11, 19], |x, y, z| z ^ (x & (y ^ z)), 0);
+    round(
+        &mut mixed,
+        words,
+        [1, 3, 5, 7, 0, 2, 4, 6],
+        [3, 5, 9, 13],
+        |x, y, z| (x & y).wrapping_add((x ^ y) & z),
+        ROUND2,
+    );
+    round(&mut mixed, words, [3, 7, 2, 6, 1, 5, 0, 4], [3, 9, 11, 15], |x, y, z| x ^ y ^ z, ROUND3);
+    for (old, new) in state.iter_mut().zip(mixed) {
+        *old = old.wrapping_add(new);
+    }
+}
+
+fn round(
+    state: &mut [u32; 4],
+    words: &[u32; 8],
+    order: [usize; 8],
+    shifts: [u32; 4],
+    mix: fn(u32, u32, u32) -> u32,
+    constant: u32,
+) {
+    for (step, index) in order.into_iter().enumerate() {
+        let [a, b, c, d] = *state;
+        let sum = a.wrapping_add(mix(b, c, d)).wrapping_add(words[index]).wrapping_add(constant);
+        *state = [d, sum.rotate_left(shifts[step % 4]), b, c];
+    }
+}
