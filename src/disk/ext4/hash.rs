@@ -1,4 +1,7 @@
-//! The hash of names in indexed directories: half MD4, bytes unsigned (directory.rst, "Hash Tree Directories").
+//! The hash of names in indexed directories: half MD4 (directory.rst, "Hash Tree Directories").
+//!
+//! Bytes count as signed, which the superblock says too: what mke2fs does on x86, and the one form that readers
+//! which ignore the flag understand.
 
 /// What the half-MD4 state starts with when the file system has no seed.
 const DEFAULT_SEED: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
@@ -43,7 +46,7 @@ fn block(rest: &[u8]) -> [u32; 8] {
     let pad = u32::from_le_bytes([length; 4]);
     let mut words = [pad; 8];
     for (word, bytes) in words.iter_mut().zip(rest.chunks(4)) {
-        *word = bytes.iter().fold(pad, |value, byte| (value << 8).wrapping_add(u32::from(*byte)));
+        *word = bytes.iter().fold(pad, |value, byte| (value << 8).wrapping_add_signed(byte.cast_signed().into()));
     }
     words
 }

@@ -24,8 +24,8 @@ const HALF_MD4: u8 = 1;
 const JOURNAL_BACKUP: u8 = 1;
 /// Mount options `user_xattr` and `acl`.
 const MOUNT_OPTIONS: u32 = 0x0c;
-/// Names are hashed as unsigned bytes.
-const UNSIGNED_HASH: u32 = 2;
+/// Names are hashed as signed bytes.
+const SIGNED_HASH: u32 = 1;
 const CRC32C: u8 = 1;
 
 /// `s_feature_compat`.
@@ -129,7 +129,7 @@ impl Superblock<'_> {
         put32(bytes, 0x4c, DYNAMIC);
         bytes[0xfc] = HALF_MD4;
         put32(bytes, 0x100, MOUNT_OPTIONS);
-        put32(bytes, 0x160, UNSIGNED_HASH);
+        put32(bytes, 0x160, SIGNED_HASH);
         bytes[0x175] = CRC32C;
     }
 
