@@ -146,8 +146,8 @@ fn debug_stat(answer: &[u8], xattrs: Xattrs) -> Seen {
     let seconds = i64::from(low.cast_signed()) + (i64::from(extra & 3) << 32);
     Seen {
         mode: kind | u32::from_str_radix(after("Mode:"), 8).unwrap(),
-        uid: after("User:").parse().unwrap(),
-        gid: after("Group:").parse().unwrap(),
+        uid: debug_id(after("User:")),
+        gid: debug_id(after("Group:")),
         size: (!matches!(kind, 0o040_000 | 0o020_000 | 0o060_000)).then(|| after("Size:").parse().unwrap()),
         mtime: Some(Mtime { seconds, nanos: extra >> 2 }),
         links: Some(after("Links:").parse().unwrap()),
@@ -155,6 +155,11 @@ fn debug_stat(answer: &[u8], xattrs: Xattrs) -> Seen {
         device,
         xattrs: Some(xattrs),
     }
+}
+
+/// `debugfs` prints users and groups as signed numbers.
+fn debug_id(printed: &str) -> u32 {
+    u32::try_from(printed.parse::<i64>().unwrap().rem_euclid(1 << 32)).unwrap()
 }
 
 /// All files as this machine's kernel reads them; nothing when it cannot mount.
@@ -180,7 +185,11 @@ fn walk(root: &Path) -> BTreeMap<Vec<u8>, Seen> {
             pending.extend(std::fs::read_dir(&full).unwrap().map(|entry| path.join(entry.unwrap().file_name())));
         }
         let content = match metadata.file_type() {
-            kind if kind.is_file() => Some(std::fs::read(&full).unwrap()),
+            // A kernel without fs-verity opens no sealed file.
+            kind if kind.is_file() => match std::fs::read(&full) {
+                Err(error) if error.kind() == std::io::ErrorKind::Unsupported => None,
+                read => Some(read.unwrap()),
+            },
             kind if kind.is_symlink() => Some(std::fs::read_link(&full).unwrap().into_os_string().into_vec()),
             _ => None,
         };
@@ -195,23 +204,26 @@ fn walk(root: &Path) -> BTreeMap<Vec<u8>, Seen> {
             links: Some(u32::try_from(metadata.nlink()).unwrap()),
             content,
             device: device.then(|| (rustix::fs::major(number), rustix::fs::minor(number))),
-            xattrs: Some(kernel_xattrs(&full)),
+            xattrs: kernel_xattrs(&full),
         };
         found.insert(path.as_os_str().as_bytes().to_vec(), seen);
     }
     found
 }
 
-fn kernel_xattrs(path: &Path) -> Xattrs {
+/// The attributes of a file; nothing when the kernel lists `user.` attributes that it does not hand out, because the
+/// file is neither regular nor a directory.
+fn kernel_xattrs(path: &Path) -> Option<Xattrs> {
     let mut names = vec![0; 1 << 16];
     let count = rustix::fs::llistxattr(path, &mut names[..]).unwrap();
     let names = names[..count].split(|byte| *byte == 0).filter(|name| !name.is_empty());
     names
         .map(|name| {
             let mut value = vec![0; 1 << 16];
-            let count = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
-            value.truncate(count);
-            (name.to_vec(), value)
+            match rustix::fs::lgetxattr(path, name, &mut value[..]) {
+                Err(rustix::io::Errno::NODATA) => None,
+                count => Some((name.to_vec(), value[..count.unwrap()].to_vec())),
+            }
         })
         .collect()
 }

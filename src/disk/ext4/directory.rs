@@ -152,21 +152,9 @@ impl Context<'_> {
 
     /// Fills leaf after leaf.
     fn split(&self, entries: &[(NameHash, Entry)]) -> Vec<Leaf> {
-        let mut leaves: Vec<Leaf> = Vec::new();
-        let mut room = 0;
-        for (index, (hash, entry)) in entries.iter().enumerate() {
-            let length = record_length(self.tree.name(entry).len());
-            match leaves.last_mut().filter(|_| length <= room) {
-                Some(leaf) => leaf.entries.end = index + 1,
-                None => {
-                    let continued = index > 0 && entries[index - 1].0.major == hash.major;
-                    leaves.push(Leaf { entries: index..index + 1, hash: hash.major | u32::from(continued) });
-                    room = ROOM;
-                }
-            }
-            room -= length;
-        }
-        leaves
+        let sized: Vec<_> =
+            entries.iter().map(|(hash, entry)| (hash.major, record_length(self.tree.name(entry).len()))).collect();
+        split(&sized)
     }
 
     fn check_unique<'e>(&self, id: NodeId, entries: impl Iterator<Item = &'e Entry>) -> Result<(), Error> {
@@ -183,6 +171,30 @@ impl Context<'_> {
         let (_, kind) = self.tree.items()[entry.node.index()].kind.types();
         block.push(self.inode(entry.node), kind, self.tree.name(entry));
     }
+}
+
+/// Which records, given by hash and length, go into which leaf. Names of one hash stay together where they can, so
+/// that readers which do not look on in the next leaf find them too.
+fn split(records: &[(u32, usize)]) -> Vec<Leaf> {
+    let mut leaves: Vec<Leaf> = Vec::new();
+    let (mut room, mut index) = (0, 0);
+    for same in records.chunk_by(|a, b| a.0 == b.0) {
+        if same.iter().map(|(_, length)| length).sum::<usize>() > room {
+            room = 0;
+        }
+        for (position, (hash, length)) in same.iter().enumerate() {
+            match leaves.last_mut().filter(|_| *length <= room) {
+                Some(leaf) => leaf.entries.end = index + 1,
+                None => {
+                    leaves.push(Leaf { entries: index..index + 1, hash: hash | u32::from(position > 0) });
+                    room = ROOM;
+                }
+            }
+            room -= length;
+            index += 1;
+        }
+    }
+    leaves
 }
 
 /// A block of records in the making.
@@ -223,4 +235,42 @@ pub(super) fn put_record(place: &mut [u8], inode: u32, length: usize, kind: u8, 
     place[6] = u8::try_from(name.len()).expect("checked when the name was entered");
     place[7] = kind;
     place[HEADER..HEADER + name.len()].copy_from_slice(name);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_are_cut_between_hashes_where_that_is_possible() {
+        let leaf = |entries, hash| Leaf { entries, hash };
+        let half = ROOM / 2;
+        for (records, expected) in [
+            (vec![(2, half), (4, half), (6, half)], vec![leaf(0..2, 2), leaf(2..3, 6)]),
+            (vec![(2, half), (4, half), (4, half)], vec![leaf(0..1, 2), leaf(1..3, 4)]),
+            (vec![(4, half); 5], vec![leaf(0..2, 4), leaf(2..4, 5), leaf(4..5, 5)]),
+            (
+                vec![(2, 12), (4, half), (4, half), (4, half), (6, half)],
+                vec![leaf(0..1, 2), leaf(1..3, 4), leaf(3..5, 5)],
+            ),
+        ] {
+            assert_eq!(split(&records), expected, "{records:?}");
+        }
+    }
+
+    #[test]
+    fn no_directory_takes_more_blocks_than_estimated() {
+        for length in [1, 8, 20, 100, 254, 255] {
+            for count in [1, 10, 100, 1000, 10_000] {
+                let records: Vec<_> = (0..count).map(|hash| (hash, record_length(length))).collect();
+                let linear = DOTS + count as usize * record_length(length) <= ROOM;
+                let blocks = if linear { 1 } else { htree::blocks(split(&records).len()) };
+                let estimated = most_blocks(count.into(), u64::from(count) * length as u64);
+                assert!(
+                    (blocks..=blocks + 3 + blocks / 3).contains(&estimated),
+                    "{count} * {length}: {blocks} {estimated}"
+                );
+            }
+        }
+    }
 }
