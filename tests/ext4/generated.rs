@@ -71,8 +71,9 @@ fn additions() -> impl Strategy<Value = Vec<Addition>> {
 }
 
 /// Puts every addition somewhere; names that are taken already are left out.
-fn tree(root: Metadata, additions: Vec<Addition>) -> Files {
-    let mut files = BTreeMap::from([(Vec::new(), (Metadata { xattrs: Xattrs::default(), ..root }, Kind::Directory))]);
+fn tree(root: &Metadata, additions: Vec<Addition>) -> Files {
+    let mut files =
+        BTreeMap::from([(Vec::new(), (Metadata { xattrs: Xattrs::default(), ..root.clone() }, Kind::Directory))]);
     let mut folders = vec![Vec::new()];
     for (parent, name, often, metadata, kind) in additions {
         let folder = folders[parent.index(folders.len())].clone();
@@ -151,7 +152,7 @@ fn generated_trees_are_clean_and_read_back() {
     let config = Config { cases: trees, max_shrink_iters: 60, failure_persistence: None, ..Config::default() };
     let strategy = (metadata(), additions(), sizes());
     let result = TestRunner::new(config).run(&strategy, |(root, additions, parameters)| {
-        prove(&tree(root, additions), &parameters);
+        prove(&tree(&root, additions), &parameters);
         Ok(())
     });
     if let Err(error) = result {

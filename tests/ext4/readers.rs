@@ -41,7 +41,6 @@ pub(crate) fn view(image: &Path) -> BTreeMap<Vec<u8>, Seen> {
             ext4_view::FileType::BlockDevice => 0o060_000,
             ext4_view::FileType::Fifo => 0o010_000,
             ext4_view::FileType::Socket => 0o140_000,
-            other => panic!("{other:?}"),
         };
         let seen = Seen {
             mode: kind | u32::from(metadata.mode() & 0o7777),
@@ -199,7 +198,7 @@ fn walk(root: &Path) -> BTreeMap<Vec<u8>, Seen> {
             mode: metadata.mode(),
             uid: metadata.uid(),
             gid: metadata.gid(),
-            size: (!metadata.is_dir()).then(|| metadata.len()),
+            size: (!metadata.is_dir()).then_some(metadata.len()),
             mtime: Some(Mtime { seconds: metadata.mtime(), nanos: u32::try_from(metadata.mtime_nsec()).unwrap() }),
             links: Some(u32::try_from(metadata.nlink()).unwrap()),
             content,

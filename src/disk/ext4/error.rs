@@ -62,7 +62,7 @@ pub enum Error {
     #[error("a file of {size} bytes is too large; the most is {most}")]
     FileSize { size: u64, most: u64 },
     /// Content that is not as long as was said.
-    #[error("content ends at {found} bytes instead of {expected}")]
+    #[error("content of {found} bytes came where {expected} were announced")]
     Length { expected: u64, found: u64 },
     /// Metadata of other content, or without the verity feature.
     #[error("fs-verity metadata is for {metadata} bytes, and the content has {content}")]
@@ -82,8 +82,8 @@ pub enum Error {
     /// So many attributes that their names fill a block.
     #[error("`{path}` has more attributes than fit into a block")]
     XattrCount { path: Lossy },
-    /// More than 2^32 files.
-    #[error("{found} files are more than an inode number can count")]
+    /// More than 2^31 files and large attributes.
+    #[error("{found} files are more than the 2147483648 that can be counted")]
     Inodes { found: u64 },
 }
 

@@ -47,13 +47,17 @@ impl<'a, W: Write + Seek> FileWriter<'a, W> {
         Ok(Self { target, committed, pending, verity, size, taken: 0, blocks: 0, extents: Extents::default() })
     }
 
-    /// Takes everything from `source`, which must end where the file does.
-    pub(super) fn copy(&mut self, source: &mut impl Read) -> Result<(), Error> {
-        let mut buffer = vec![0; READ.min(usize::try_from(self.size).unwrap_or(READ).max(1))];
+    /// Takes everything from `source`, which must end where the file does, through a buffer kept by the caller.
+    pub(super) fn copy(&mut self, source: &mut impl Read, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        buffer.resize(READ, 0);
         loop {
-            let count = fill(source, &mut buffer).map_err(Error::Read)?;
+            let count = fill(source, buffer).map_err(Error::Read)?;
+            let found = self.taken + count as u64;
+            if found > self.size {
+                return Err(Error::Length { expected: self.size, found });
+            }
             self.write_all(&buffer[..count])?;
-            if count < buffer.len() || self.taken > self.size {
+            if count < buffer.len() {
                 return Ok(());
             }
         }

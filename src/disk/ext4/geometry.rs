@@ -7,7 +7,7 @@ use super::error::Error;
 use super::extent::{self, Extents};
 use super::inode::{PER_BLOCK, SIZE};
 use super::journal;
-use super::parameters::{Parameters, Size, descriptor_blocks, heads};
+use super::parameters::{DESCRIPTORS, Parameters, Size, descriptor_blocks, heads};
 use super::{BLOCK_SIZE, GROUP_BLOCKS};
 
 /// Groups whose metadata lies together (blockgroup.rst, "Flexible Block Groups"), as a power of two, as mke2fs has it.
@@ -15,6 +15,8 @@ pub(super) const LOG_FLEX: u8 = 4;
 const FLEX: u64 = 1 << LOG_FLEX;
 /// Blocks a last group must have to be of use, beside its head; mke2fs asks for as many.
 const SMALLEST_GROUP: u64 = 50;
+/// Half of what an inode number can count: there is always a size with room for them.
+const MOST_INODES: u64 = 1 << 31;
 /// Sizes found by fitting are a multiple of 1 MiB.
 const FIT_STEP: u64 = 256;
 
@@ -101,11 +103,11 @@ pub(super) struct Layout {
 impl Layout {
     /// Finds a place for everything behind the content, in the size that was asked for.
     pub(super) fn plan(content: &Allocator, inodes: u64, parameters: &Parameters) -> Result<Self, Error> {
-        if inodes > u64::from(u32::MAX) {
+        if inodes > MOST_INODES {
             return Err(Error::Inodes { found: inodes });
         }
         let blocks = match parameters.size {
-            Size::Fit { free } => return Self::fit(content, inodes, parameters, free.0.div_ceil(BLOCK_SIZE)),
+            Size::Fit { free } => return Self::fit_growing(content, inodes, parameters, free.0.div_ceil(BLOCK_SIZE)),
             Size::Exact(size) => size.0 / BLOCK_SIZE,
         };
         let layout = Geometry::of(blocks, content.used_blocks(), inodes, parameters, content.head())
@@ -114,20 +116,36 @@ impl Layout {
         match layout {
             Some(layout) => Ok(layout),
             None => {
-                let needed = Self::fit(content, inodes, parameters, 0)?.geometry.blocks;
+                let needed = Self::needed(content, inodes, parameters);
                 Err(Error::TooSmall { needed: bytes(needed), given: bytes(blocks) })
             }
         }
     }
 
+    /// The blocks of a device that would hold the content; its descriptors may need longer heads.
+    fn needed(content: &Allocator, inodes: u64, parameters: &Parameters) -> u64 {
+        let Geometry { blocks, groups, .. } = Self::fit(content, inodes, parameters, 0).geometry;
+        let larger = Parameters { size: Size::Exact(bytes(blocks)), ..parameters.clone() };
+        let longer = larger.head().saturating_sub(content.head()) * (heads(groups) + 1);
+        (blocks + longer).next_multiple_of(FIT_STEP)
+    }
+
+    /// Like [`Self::fit`], but not beyond what the reserved descriptors reach.
+    pub(super) fn fit_growing(
+        content: &Allocator,
+        inodes: u64,
+        parameters: &Parameters,
+        free: u64,
+    ) -> Result<Self, Error> {
+        let layout = Self::fit(content, inodes, parameters, free);
+        let (wanted, most) = (layout.geometry.blocks, (content.head() - 1) * DESCRIPTORS * GROUP_BLOCKS);
+        if wanted <= most { Ok(layout) } else { Err(Error::TooLarge { wanted: bytes(wanted), most: bytes(most) }) }
+    }
+
     /// The smallest size, in steps, that leaves `free` blocks.
-    pub(super) fn fit(content: &Allocator, inodes: u64, parameters: &Parameters, free: u64) -> Result<Self, Error> {
+    fn fit(content: &Allocator, inodes: u64, parameters: &Parameters, free: u64) -> Self {
         let mut blocks = (content.next() + free).next_multiple_of(FIT_STEP);
         loop {
-            let most = (content.head() - 1) * super::parameters::DESCRIPTORS * GROUP_BLOCKS;
-            if blocks > most {
-                return Err(Error::TooLarge { wanted: bytes(blocks), most: bytes(most) });
-            }
             let geometry = Geometry::of(blocks, content.used_blocks(), inodes, parameters, content.head());
             let Some(layout) = geometry.map(|geometry| Self::place(geometry, content.clone())) else {
                 blocks += GROUP_BLOCKS;
@@ -135,7 +153,7 @@ impl Layout {
             };
             let wanted = layout.used() + layout.reserved(parameters) + free;
             if layout.fits() && wanted <= layout.geometry.blocks {
-                return Ok(layout);
+                return layout;
             }
             blocks = wanted.max(layout.blocks.next()).max(blocks + 1).next_multiple_of(FIT_STEP);
         }

@@ -42,7 +42,7 @@ pub struct Parameters {
     pub time: SourceDateEpoch,
     /// Percent of the blocks that only root may fill: 0 to 50.
     pub reserved_percent: u8,
-    /// One inode for so many bytes, at least; files there are always get theirs.
+    /// One spare inode for so many bytes that are free, at least 1024; files there are always get theirs.
     pub bytes_per_inode: u32,
     /// Whether files may be sealed by fs-verity.
     pub verity: bool,

@@ -69,6 +69,6 @@ pub fn minimum_size(stats: &Stats, free: ByteSize, parameters: &Parameters) -> R
     let mut content = Allocator::new(parameters.head());
     content.take_all(stats.blocks + directory::most_blocks(1, record_length(10) as u64) + 4);
     let inodes = stats.inodes + finish::RESERVED_INODES + 2;
-    let layout = Layout::fit(&content, inodes, parameters, free.0.div_ceil(BLOCK_SIZE))?;
+    let layout = Layout::fit_growing(&content, inodes, parameters, free.0.div_ceil(BLOCK_SIZE))?;
     Ok(ByteSize(layout.geometry.blocks * BLOCK_SIZE))
 }

@@ -23,6 +23,8 @@ pub struct Writer<W> {
     committed: Mark,
     /// Bytes of the present file that wait for more.
     pending: Vec<u8>,
+    /// What [`Writer::content`] reads into.
+    buffer: Vec<u8>,
 }
 
 /// What was written.
@@ -45,7 +47,8 @@ impl<W: Write + Seek> Writer<W> {
         // Content beyond the end of the device is counted and not written: the error then says how much is needed.
         let output = Output::new(stream, parameters.exact_blocks().unwrap_or(u64::MAX))?;
         let blocks = Allocator::new(parameters.head());
-        Ok(Self { committed: blocks.mark(), target: Target { output, blocks }, pending: Vec::new(), parameters })
+        let (pending, buffer) = (Vec::new(), Vec::new());
+        Ok(Self { committed: blocks.mark(), target: Target { output, blocks }, pending, buffer, parameters })
     }
 
     /// Starts the content of a file of `size` bytes.
@@ -55,12 +58,14 @@ impl<W: Write + Seek> Writer<W> {
 
     /// Writes the content of a file of `size` bytes.
     pub fn content(&mut self, size: u64, source: &mut impl Read) -> Result<Content, Error> {
-        let mut file = self.begin(size)?;
-        file.copy(source)?;
+        let Self { target, committed, pending, buffer, parameters } = self;
+        let mut file = FileWriter::new(target, committed, pending, parameters.verity, size)?;
+        file.copy(source, buffer)?;
         file.finish()
     }
 
-    /// Writes everything but the content, and returns the stream.
+    /// Writes everything but the content, and returns the stream. It may be longer than the file system, with zeros,
+    /// when content was given up at its end.
     pub fn finish(mut self, tree: Tree) -> Result<(W, Summary), Error> {
         self.target.blocks.rewind(self.committed);
         let summary = finish::write(&mut self.target, tree, &self.parameters)?;
