@@ -144,6 +144,7 @@ fn attributes_of_any_size_are_kept() {
         let metadata = Metadata { xattrs, ..metadata(0o640, &[]) };
         let name = format!("{index}").into_bytes();
         files.insert(name.clone(), (metadata.clone(), Kind::File(b"content".to_vec())));
+        files.insert([&name[..], b" link"].concat(), (metadata.clone(), Kind::Symlink(b"target".to_vec())));
         files.insert([&name[..], b" again"].concat(), (metadata.clone(), Kind::Directory));
     }
     let default = [("system.posix_acl_default", &acl[..])].into_iter().collect();

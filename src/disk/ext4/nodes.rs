@@ -151,19 +151,25 @@ impl Nodes {
         let set = &mut self.sets[item.xattrs as usize];
         let placed = &mut self.placed[id.index()];
         if set.own {
+            // Blocks of values count as the link's own. Without a block of attributes, e2fsck would take them for
+            // blocks with the link's target and look for their numbers in its text.
+            let link = matches!(item.kind, Kind::Symlink(_)) && !set.arrangement.has_block();
+            let moved = link.then(|| set.arrangement.in_block());
+            let arrangement = moved.as_ref().unwrap_or(&set.arrangement);
             let first = first_value(context) + count32(self.values.len());
-            for content in set.arrangement.external_values() {
+            for content in arrangement.external_values() {
                 let number = first_value(context) + count32(self.values.len());
                 let value = place_value(context, id, number, content, target)?;
                 placed.blocks += value.blocks;
                 self.values.push(value);
             }
             let mut numbers = first..;
-            placed.xattrs = Some(Box::new(set.arrangement.encode_inode(&mut numbers, context.seed)));
-            if set.arrangement.has_block() {
-                set.block = target.blocks.take(1).start;
-                let block = set.arrangement.encode_block(set.block, 1, &mut numbers, context.seed);
-                target.output.write(set.block, &block)?;
+            placed.xattrs = Some(Box::new(arrangement.encode_inode(&mut numbers, context.seed)));
+            if arrangement.has_block() {
+                placed.xattr_block = target.blocks.take(1).start;
+                placed.blocks += 1;
+                let block = arrangement.encode_block(placed.xattr_block, 1, &mut numbers, context.seed);
+                target.output.write(placed.xattr_block, &block)?;
             }
         } else if set.arrangement.has_block() && set.room == 0 {
             set.room = set.users.min(MOST_SHARED);
@@ -171,8 +177,8 @@ impl Nodes {
             let block = set.arrangement.encode_block(set.block, set.room, &mut std::iter::empty(), context.seed);
             target.output.write(set.block, &block)?;
         }
-        if set.arrangement.has_block() {
-            set.room = set.room.saturating_sub(1);
+        if set.arrangement.has_block() && !set.own {
+            set.room -= 1;
             placed.xattr_block = set.block;
             placed.blocks += 1;
         }

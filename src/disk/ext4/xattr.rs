@@ -125,6 +125,11 @@ impl Arrangement {
         !self.block.is_empty()
     }
 
+    /// The same, with nothing in the inode.
+    pub(super) fn in_block(&self) -> Self {
+        Self { inode: Vec::new(), block: self.inode.clone() }
+    }
+
     /// Values that need an inode, in the order their numbers are to be given.
     pub(super) fn external_values(&self) -> impl Iterator<Item = &[u8]> {
         self.inode.iter().chain(&self.block).filter(|slot| slot.external).map(|slot| &*slot.value)
