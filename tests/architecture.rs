@@ -11,6 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("sys", &[]),
     ("oci", &["model", "sys"]),
+    ("disk", &["model", "sys", "oci"]),
     ("kernel", &["model", "sys", "oci"]),
     ("kmod", &["model", "sys", "oci"]),
     ("lint", &["oci"]),
@@ -75,7 +76,7 @@ fn every_room_is_in_the_table() {
 fn pure_rooms_touch_nothing() {
     const BANNED: &[&str] = &["std::fs", "std::process", "std::env", "std::time::SystemTime", "std::net::Tcp"];
     let mut wrong = Vec::new();
-    for room in ["model", "kernel", "lint", "plan"] {
+    for room in ["model", "kernel", "lint", "plan", "disk"] {
         for file in sources(&Path::new("src").join(room)) {
             let text = std::fs::read_to_string(&file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
