@@ -10,6 +10,7 @@ mod artifact;
 mod ident;
 mod image_ref;
 mod kernel;
+mod machine;
 mod mode;
 mod net;
 mod path;
@@ -23,6 +24,7 @@ pub use ident::{
 };
 pub use image_ref::{ImageLocator, LocatorError, PinnedReference};
 pub use kernel::{KernelRelease, KernelReleaseError};
+pub use machine::Machine;
 pub use mode::{FileMode, FileModeError};
 pub use net::{IpPrefix, IpPrefixError, MacAddress, MacAddressError};
 pub use oci_spec::distribution::Reference;

@@ -45,8 +45,7 @@ pub const XDG_RUNTIME_DIR: Var = Var { name: "XDG_RUNTIME_DIR", help: "where pod
 /// Home folder.
 pub const HOME: Var = Var { name: "HOME", help: "where docker's default login file lies" };
 /// Where temporary files go.
-pub const TMPDIR: Var =
-    Var { name: "TMPDIR", help: "where images are read outside a project; /tmp when not set" };
+pub const TMPDIR: Var = Var { name: "TMPDIR", help: "where images are read outside a project; /tmp when not set" };
 /// Program search path.
 pub const PATH: Var = Var { name: "PATH", help: "where external programs are looked up" };
 

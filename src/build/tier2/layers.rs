@@ -165,12 +165,7 @@ impl Writing<'_> {
     }
 
     /// No compiler, header, build tool or private key in what was added, neither as package nor as file.
-    fn check_leftovers(
-        &self,
-        tree: &ImageTree,
-        layers: &OnBase<'_>,
-        changes: &Changes,
-    ) -> Result<(), BuildError> {
+    fn check_leftovers(&self, tree: &ImageTree, layers: &OnBase<'_>, changes: &Changes) -> Result<(), BuildError> {
         let before = self.installed(self.base.tree, self.base.layers, "packages-before")?;
         let after = self.installed(tree, layers, "packages-after")?;
         let heads = heads(tree, layers, changes)?;

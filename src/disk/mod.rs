@@ -1,0 +1,16 @@
+//! Disks: partitions, file systems and boot files, written as bytes over streams.
+//!
+//! Owns every on-disk format the program writes itself. Works over `Read`,
+//! `Write` and `Seek` only: no process is run and no path is opened here.
+
+pub mod esp;
+pub mod gpt;
+pub mod ids;
+mod sector;
+mod window;
+
+pub use sector::SectorSize;
+pub use window::Window;
+
+/// Partitions begin at multiples of this: a multiple of every sector, page and RAID stripe size in use.
+pub const ALIGNMENT: u64 = 1 << 20;
