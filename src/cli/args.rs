@@ -4,7 +4,7 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::ui::ProgressStyle;
-use super::{audit, build, docs, doctor, gc, images, init, inspect, lock, plan, render, tiers, validate};
+use super::{audit, boot, build, docs, doctor, gc, images, init, inspect, lock, plan, render, tiers, validate};
 
 /// Build immutable Linux hosts: from a definition in git to images, in three tiers.
 ///
@@ -80,6 +80,8 @@ pub(super) enum Command {
     Images(images::Args),
     /// Show an image: configuration, layers, kernel, packages
     Inspect(inspect::Args),
+    /// Boot a disk in QEMU and wait for its login prompt
+    Boot(boot::Args),
     /// Remove from the store what no image and no lock needs
     Gc(gc::Args),
     /// Show or check the audit trail

@@ -68,6 +68,7 @@ impl From<BuildError> for CliError {
     fn from(error: BuildError) -> Self {
         let code = match &error {
             error if error.is_interruption() => exit::INTERRUPTED,
+            BuildError::Boot(_) => exit::CHECK,
             BuildError::Missing(_) => exit::MISSING,
             BuildError::Drift(_) => exit::DRIFT,
             BuildError::Kernel { .. } => exit::NO_KERNEL,

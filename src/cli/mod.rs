@@ -4,6 +4,7 @@
 
 mod args;
 mod audit;
+mod boot;
 mod build;
 mod docs;
 mod doctor;
@@ -63,6 +64,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Tier3(args) => args.run(&context),
         Command::Images(args) => args.run(&context),
         Command::Inspect(args) => args.run(&context),
+        Command::Boot(args) => args.run(&context),
         Command::Gc(args) => args.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Completions(args) => args.run(),

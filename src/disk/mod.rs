@@ -7,6 +7,7 @@ pub mod boot;
 pub mod esp;
 pub mod gpt;
 pub mod ids;
+pub mod inspect;
 mod sector;
 mod window;
 

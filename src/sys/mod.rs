@@ -17,7 +17,7 @@ pub mod orphans;
 mod progress;
 pub mod umask;
 
-pub use cmd::{Cmd, CmdError, ExitKind, Runner};
+pub use cmd::{Cmd, CmdError, ExitKind, Runner, Watched};
 pub use interrupt::{Interrupt, Interrupted};
 pub use lock::{FileLock, LockError, LockKind};
 pub use progress::{NoProgress, Progress, Step, StepEvent};

@@ -1,0 +1,5 @@
+//! Reading a disk back.
+
+mod gpt;
+
+pub use gpt::sector_size;
