@@ -164,48 +164,85 @@ fn follow(
     on_line: &(dyn Fn(&str) + Sync),
 ) -> Result<Booted, BuildError> {
     let kept = console_path(session, request);
-    let mut log = dirs::create_file(&kept).map_err(io("creating", &kept))?;
+    let log = dirs::create_file(&kept).map_err(io("creating", &kept))?;
     let cmd = boot.run().ok_or(BootError::NoFirmware { machine: boot.machine })?;
     let accelerator = boot.accelerator.name();
     let step = session.step(format!("boot {} ({accelerator})", request.disk))?;
-    let (mut console, verdict) = (Console::default(), Verdict::new(request.expect.as_deref()));
-    let (mut decided, mut unwritten) = (None, None);
-    let watch = Stopwatch::start();
-    let mut see = |bytes: &[u8]| {
-        if let Err(error) = log.write_all(bytes) {
-            unwritten = Some(error);
-            return ControlFlow::Break(());
-        }
-        let mut judge = |line: &str| {
-            if decided.is_none() {
-                decided = verdict.of(line).map(|said| (said, line.trim().to_owned(), watch.elapsed()));
-            }
-        };
-        console.feed(bytes, &mut |line| {
-            step.note(line);
-            on_line(line);
-            judge(line);
-        });
-        judge(&console.open_line());
-        if decided.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let show = |line: &str| {
+        step.note(line);
+        on_line(line);
     };
+    let verdict = Verdict::new(request.expect.as_deref());
+    let mut follower = Follower::new(&verdict, log, &show);
     let cmd = setpriv::dying_with_starter(cmd);
-    let watched = session.runner.watch(&cmd, request.timeout, &mut see).map_err(command("running QEMU"))?;
-    if let Some(error) = unwritten {
-        return Err(io("writing", &kept)(error));
-    }
-    let (disk, tail) = (request.disk.clone(), console.tail());
-    let expected = verdict.expectation();
+    let watched = session.runner.watch(&cmd, request.timeout, &mut |bytes| follower.see(bytes));
+    let watched = watched.map_err(command("running QEMU"))?;
+    let (decided, tail) = follower.finish().map_err(io("writing", &kept))?;
+    let (disk, expected) = (request.disk.clone(), verdict.expectation());
     Err(match (decided, watched) {
-        (Some((Said::Up, line, elapsed)), _) => {
-            let seconds = elapsed.as_secs_f64();
+        (Some(Decision { said: Said::Up, line, after }), _) => {
             step.finish(format!("`{line}`"));
             let (disk, console) = (disk.into_string(), kept.into_string());
-            return Ok(Booted { disk, line, seconds, accelerator, console });
+            return Ok(Booted { disk, line, seconds: after.as_secs_f64(), accelerator, console });
         }
-        (Some((Said::Down(meaning), ..)), _) => BootError::Down { disk, meaning, tail, console: kept },
+        (Some(Decision { said: Said::Down(meaning), .. }), _) => BootError::Down { disk, meaning, tail, console: kept },
         (None, Watched::Ended) => BootError::Ended { disk, expected, tail, console: kept },
         (None, _) => BootError::TimedOut { disk, expected, seconds: request.timeout.as_secs(), tail, console: kept },
     }
     .into())
+}
+
+/// The line that decided.
+struct Decision {
+    said: Said,
+    line: String,
+    after: Duration,
+}
+
+/// Keeps, shows and judges what the console says.
+struct Follower<'a> {
+    verdict: &'a Verdict,
+    log: std::fs::File,
+    show: &'a (dyn Fn(&str) + Sync),
+    console: Console,
+    watch: Stopwatch,
+    decided: Option<Decision>,
+    unwritten: Option<std::io::Error>,
+}
+
+impl<'a> Follower<'a> {
+    fn new(verdict: &'a Verdict, log: std::fs::File, show: &'a (dyn Fn(&str) + Sync)) -> Self {
+        let (console, watch) = (Console::default(), Stopwatch::start());
+        Self { verdict, log, show, console, watch, decided: None, unwritten: None }
+    }
+
+    fn see(&mut self, bytes: &[u8]) -> ControlFlow<()> {
+        if let Err(error) = self.log.write_all(bytes) {
+            self.unwritten = Some(error);
+            return ControlFlow::Break(());
+        }
+        let mut lines = Vec::new();
+        self.console.feed(bytes, &mut |line| lines.push(line.to_owned()));
+        lines.iter().for_each(|line| (self.show)(line));
+        lines.push(self.console.open_line());
+        if self.decided.is_none() {
+            let decision = |line: String| {
+                let said = self.verdict.of(&line)?;
+                Some(Decision { said, line: line.trim().to_owned(), after: self.watch.elapsed() })
+            };
+            self.decided = lines.into_iter().find_map(decision);
+        }
+        if self.decided.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// What decided, and the last lines; or why the console could not be kept.
+    fn finish(self) -> std::io::Result<(Option<Decision>, Vec<String>)> {
+        if let Some(error) = self.unwritten {
+            return Err(error);
+        }
+        // A prompt, or the line that decided before it was complete.
+        let open = Some(self.console.open_line()).filter(|line| !line.trim().is_empty());
+        open.iter().for_each(|line| (self.show)(line));
+        Ok((self.decided, self.console.tail()))
+    }
 }
