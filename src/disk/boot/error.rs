@@ -1,5 +1,6 @@
 //! Why an image boots from no disk.
 
+use super::ComposefsId;
 use crate::disk::esp::EspPathError;
 use crate::model::Machine;
 use crate::oci::layer::Lossy;
@@ -55,6 +56,9 @@ pub enum Unbootable {
     /// grub starts one only through menu entries written by hand.
     #[error("the image boots a unified kernel with grub; have systemd-boot in it instead, and no `/usr/lib/bootupd`")]
     UkiWithGrub,
+    /// It would start another image than the one on the disk, or none.
+    #[error("the unified kernel names {}, and the image is {expected}", found.as_ref().map_or_else(|| "no image".to_owned(), |id| format!("the image {id}")))]
+    UkiOfAnother { found: Option<ComposefsId>, expected: ComposefsId },
     /// A unified kernel has the id in it, and there is none to find without composefs.
     #[error("a unified kernel names the composefs image it boots; the layout `plain` needs a kernel of its own")]
     PlainUki,

@@ -30,7 +30,7 @@ pub use argument::{Check, ComposefsArgument, ComposefsId, ComposefsIdError, Spel
 pub use entry::BootEntry;
 pub use error::Unbootable;
 pub use plan::{BootFile, BootPlan, Layout, OriginParts, Place, Request, Root, Source, origin_digest};
-pub use select::{Bootable, Kind};
+pub use select::{Bootable, Kind, check_unified};
 pub use support::{INITRAMFS_FILES, InitramfsView};
 pub use survey::Survey;
 

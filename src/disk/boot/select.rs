@@ -6,7 +6,7 @@ use super::kargs::parse_kargs;
 use super::loader::Loader;
 use super::os_release::{OsRelease, parse_os_release};
 use super::support::support;
-use super::{InitramfsView, Spelling, Survey, Unbootable, efi_suffix};
+use super::{Check, ComposefsArgument, ComposefsId, InitramfsView, Spelling, Survey, Unbootable, efi_suffix};
 use crate::oci::layer::Lossy;
 
 /// What the root file system will be.
@@ -87,6 +87,18 @@ impl Bootable {
             systemd: survey.systemd,
             secure_boot: survey.secure_boot.clone(),
         })
+    }
+}
+
+/// Whether the command line inside a unified kernel boots this image, and whether the image must prove itself then.
+///
+/// # Errors
+/// [`Unbootable::UkiOfAnother`].
+pub fn check_unified(command_line: &str, expected: &ComposefsId) -> Result<Check, Unbootable> {
+    let found = ComposefsArgument::find(command_line);
+    match found {
+        Some(argument) if argument.id == *expected => Ok(argument.check),
+        other => Err(Unbootable::UkiOfAnother { found: other.map(|found| found.id), expected: expected.clone() }),
     }
 }
 

@@ -175,6 +175,16 @@ fn programs_of_the_initramfs_and_of_bootc_are_looked_at() {
 }
 
 #[test]
+fn a_unified_kernel_names_the_image() {
+    let id: ComposefsId = "ab".repeat(64).parse().unwrap();
+    assert_eq!(check_unified(&format!("rw composefs={id}\n"), &id), Ok(Check::Required));
+    let other: ComposefsId = "cd".repeat(64).parse().unwrap();
+    for (line, found) in [(format!("composefs={other}"), Some(other)), ("rw quiet".to_owned(), None)] {
+        assert_eq!(check_unified(&line, &id), Err(Unbootable::UkiOfAnother { found, expected: id.clone() }));
+    }
+}
+
+#[test]
 fn the_partition_has_room_for_three_kernels() {
     let plan = bootable(&debian(), Machine::X86_64, Kind::Composefs).unwrap().plan(&request(composefs(), &[])).unwrap();
     let mebibytes =

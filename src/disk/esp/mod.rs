@@ -25,6 +25,8 @@ mod geometry;
 mod path;
 mod short_name;
 mod size;
+#[cfg(test)]
+mod tests;
 mod time;
 mod writer;
 
