@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("config", &["model", "sys", "oci"]),
     ("tool", &["model", "sys", "oci"]),
     ("plan", &["model", "config", "kernel"]),
-    ("build", &["model", "sys", "oci", "kernel", "kmod", "lint", "config", "tool", "plan"]),
+    ("build", &["model", "sys", "oci", "kernel", "kmod", "lint", "config", "tool", "plan", "disk"]),
     ("cli", &["model", "sys", "config", "plan", "build"]),
 ];
 
@@ -77,7 +77,9 @@ fn pure_rooms_touch_nothing() {
     const BANNED: &[&str] = &["std::fs", "std::process", "std::env", "std::time::SystemTime", "std::net::Tcp"];
     let mut wrong = Vec::new();
     for room in ["model", "kernel", "lint", "plan", "disk"] {
-        for file in sources(&Path::new("src").join(room)) {
+        let is_test =
+            |file: &PathBuf| file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests");
+        for file in sources(&Path::new("src").join(room)).into_iter().filter(|file| !is_test(file)) {
             let text = std::fs::read_to_string(&file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             let found = BANNED.iter().filter(|banned| code.contains(**banned));

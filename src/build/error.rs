@@ -6,6 +6,7 @@ use std::io;
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use super::audit::AuditError;
+use super::boot::BootError;
 use super::preflight::MissingError;
 use super::project::DriftError;
 use super::verify::Reported;
@@ -205,11 +206,19 @@ pub enum BuildError {
     #[error("`{image}` is not in the store; `imgbuild images` lists what is")]
     NoSuchImage { image: String },
     #[error(transparent)]
+    Boot(Box<BootError>),
+    #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl From<BootError> for BuildError {
+    fn from(error: BootError) -> Self {
+        Self::Boot(Box::new(error))
+    }
 }
 
 impl BuildError {

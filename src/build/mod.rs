@@ -3,6 +3,7 @@
 //! May not see clap, print or exit.
 
 pub mod audit;
+pub mod boot;
 mod chain;
 pub mod check;
 pub mod codes;

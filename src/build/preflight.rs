@@ -8,7 +8,7 @@ use super::Session;
 use super::containers;
 use super::setup_root;
 use crate::config::{Definition, Family};
-use crate::model::ByteSize;
+use crate::model::{ByteSize, Machine};
 use crate::plan::Selection;
 use crate::sys::{Cmd, CmdError, dirs};
 use crate::tool::{self, ToolVersion};
@@ -31,12 +31,27 @@ pub struct Needs {
     containers: bool,
     apt: bool,
     dnf: bool,
+    /// Disks of this architecture are booted.
+    boots: Option<Machine>,
 }
 
 impl Needs {
     /// Everything imgbuild can use.
     pub const fn everything() -> Self {
-        Self { space: true, bootstrap: true, setup_root: true, containers: true, apt: true, dnf: true }
+        Self {
+            space: true,
+            bootstrap: true,
+            setup_root: true,
+            containers: true,
+            apt: true,
+            dnf: true,
+            boots: Some(Machine::X86_64),
+        }
+    }
+
+    /// What booting a disk of this architecture needs.
+    pub fn to_boot(machine: Machine) -> Self {
+        Self { boots: Some(machine), ..Self::default() }
     }
 
     /// What a whole definition needs.
@@ -65,6 +80,7 @@ impl Needs {
             containers: !selection.tier2.is_empty() || container_hosts,
             apt: bootstrap || families.contains(&Family::Apt),
             dnf: families.contains(&Family::Dnf),
+            boots: None,
         }
     }
 }
@@ -220,6 +236,9 @@ pub fn examine(session: &Session, needs: &Needs) -> Report {
         ));
         checks.push(storage_driver(session));
     }
+    if let Some(machine) = needs.boots {
+        checks.extend(emulator(session, machine));
+    }
     Report { checks }
 }
 
@@ -249,6 +268,24 @@ fn program(
         },
     };
     Check { name, purpose, outcome }
+}
+
+/// QEMU and firmware; nothing for architectures that have none, which is an error of its own.
+fn emulator(session: &Session, machine: Machine) -> Vec<Check> {
+    let (Some(version), Some(firmware)) = (tool::qemu::version(machine), tool::qemu::firmware(machine)) else {
+        return Vec::new();
+    };
+    let purpose = "boots disks";
+    let program = program(session, "qemu", purpose, &version, tool::qemu::MINIMUM, tool::qemu::MINIMUM_REASON);
+    let missing = [firmware.code, firmware.variables].into_iter().find(|path| !dirs::exists((*path).as_ref()));
+    let outcome = match missing {
+        None => Outcome::Fine { found: firmware.code.to_owned() },
+        Some(path) => Outcome::Missing {
+            problem: format!("{path} is not there"),
+            fix: format!("apt-get install {}", firmware.package),
+        },
+    };
+    vec![program, Check { name: "firmware", purpose: "starts the boot loader of disks", outcome }]
 }
 
 /// Too new is as bad as too old: dnf 5 goes by the same name.

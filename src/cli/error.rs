@@ -74,6 +74,7 @@ fn code_of(error: &BuildError) -> u8 {
             if codes.all(|code| code == first) { first } else { exit::FAILURE }
         }
         error if error.is_interruption() => exit::INTERRUPTED,
+        BuildError::Boot(_) => exit::CHECK,
         BuildError::Missing(_) => exit::MISSING,
         BuildError::Drift(_) => exit::DRIFT,
         BuildError::Kernel { .. } | BuildError::BaseKernels { .. } | BuildError::KernelCount { .. } => exit::NO_KERNEL,

@@ -4,6 +4,7 @@
 
 mod args;
 mod audit;
+mod boot;
 mod build;
 mod check;
 mod docs;
@@ -72,6 +73,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Check(args) => args.run(&context),
         Command::Kmods(command) => command.run(&context),
         Command::Explain(args) => args.run(&context),
+        Command::Boot(args) => args.run(&context),
         Command::Gc(args) => args.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Completions(args) => args.run(),

@@ -3,4 +3,17 @@
 //! Owns every on-disk format the program writes itself. Works over `Read`,
 //! `Write` and `Seek` only: no process is run and no path is opened here.
 
+pub mod boot;
+pub mod esp;
 pub mod ext4;
+pub mod gpt;
+pub mod ids;
+pub mod inspect;
+mod sector;
+mod window;
+
+pub use sector::SectorSize;
+pub use window::Window;
+
+/// Partitions begin at multiples of this: a multiple of every sector, page and RAID stripe size in use.
+pub const ALIGNMENT: u64 = 1 << 20;

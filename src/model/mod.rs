@@ -11,6 +11,7 @@ mod ident;
 mod image_ref;
 mod kernel;
 mod kernel_range;
+mod machine;
 mod mode;
 mod net;
 mod path;
@@ -25,6 +26,7 @@ pub use ident::{
 pub use image_ref::{ImageLocator, LocatorError, PinnedReference};
 pub use kernel::{KernelRelease, KernelReleaseError};
 pub use kernel_range::{KernelNumber, KernelNumberError, KernelPattern, KernelPatternError, Reach};
+pub use machine::Machine;
 pub use mode::{FileMode, FileModeError};
 pub use net::{IpPrefix, IpPrefixError, MacAddress, MacAddressError};
 pub use oci_spec::distribution::Reference;

@@ -57,7 +57,7 @@ impl TemporaryFolder {
     /// When it cannot be made.
     pub fn create(prefix: &str) -> io::Result<Self> {
         use cap_std::fs::DirBuilderExt as _;
-        let parent_path = Utf8PathBuf::from(env::TMPDIR.get().unwrap_or_else(|| "/tmp".to_owned()));
+        let parent_path = temporary();
         let parent = open(&parent_path)?;
         let mut builder = cap_std::fs::DirBuilder::new();
         let builder = builder.mode(0o700);
@@ -126,6 +126,21 @@ pub fn open_file(path: &Utf8Path) -> io::Result<std::fs::File> {
     let path = absolute(path)?;
     let (folder, name) = (path.parent().unwrap_or(Utf8Path::new("/")), path.file_name().unwrap_or_default());
     Ok(open(folder)?.open(name)?.into_std())
+}
+
+/// Creates a file named on the command line or by imgbuild itself, or empties it when it is there.
+///
+/// # Errors
+/// When it cannot be created.
+pub fn create_file(path: &Utf8Path) -> io::Result<std::fs::File> {
+    let path = absolute(path)?;
+    let (folder, name) = (path.parent().unwrap_or(Utf8Path::new("/")), path.file_name().unwrap_or_default());
+    Ok(open(folder)?.create(name)?.into_std())
+}
+
+/// Folder of the machine's temporary files.
+pub fn temporary() -> Utf8PathBuf {
+    Utf8PathBuf::from(env::TMPDIR.get().unwrap_or_else(|| "/tmp".to_owned()))
 }
 
 /// Writes a file below `dir`, its folders included, with exactly this mode whatever the umask.

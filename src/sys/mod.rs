@@ -18,7 +18,7 @@ mod parallel;
 mod progress;
 pub mod umask;
 
-pub use cmd::{Cmd, CmdError, ExitKind, Runner};
+pub use cmd::{Cmd, CmdError, ExitKind, Runner, Watched};
 pub use interrupt::{Interrupt, Interrupted};
 pub use lock::{FileLock, LockError, LockKind};
 pub use parallel::map_all;

@@ -13,8 +13,10 @@ pub mod dpkg;
 pub mod mmdebstrap;
 mod percent;
 mod problem;
+pub mod qemu;
 pub mod repodata;
 pub mod rpm;
+pub mod setpriv;
 pub mod unshare;
 mod version;
 

@@ -16,7 +16,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub use runner::Runner;
+pub use runner::{Runner, Watched};
 
 /// A command line as data.
 ///

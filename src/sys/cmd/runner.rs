@@ -1,9 +1,10 @@
 //! Starting programs, waiting for them, stopping them.
 
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -14,6 +15,25 @@ use crate::sys::{Interrupt, env};
 
 /// How long a program may take to end after SIGTERM before it is killed.
 const TERM_GRACE: Duration = Duration::from_secs(10);
+
+/// Why a program that was watched is not running any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// Enough was seen of its output, and it was stopped.
+    Enough,
+    /// Time was up, and it was stopped.
+    TimedOut,
+    /// It ended by itself, with 0.
+    Ended,
+}
+
+/// Why a running program is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Interrupted,
+    Enough,
+    TimedOut,
+}
 
 /// Runs commands for one imgbuild run: numbers and keeps their logs, stops them on interruption.
 #[derive(Debug)]
@@ -99,6 +119,44 @@ impl Runner {
         }
     }
 
+    /// Runs and shows its standard output to `see` as it comes, in whatever pieces it comes, until `see` breaks, the
+    /// program ends, or `timeout` is over. It is stopped in any case; standard error goes to the log.
+    ///
+    /// # Errors
+    /// Any [`CmdError`]; a program that ends by itself fails unless it returns 0.
+    pub fn watch(
+        &self,
+        cmd: &Cmd,
+        timeout: Duration,
+        see: &mut (dyn FnMut(&[u8]) -> ControlFlow<()> + Send),
+    ) -> Result<Watched, CmdError> {
+        let mut child = self.spawn(cmd)?;
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let log = self.open_log(cmd)?;
+        let (enough, started) = (AtomicBool::new(false), Instant::now());
+        let (stop, status) = std::thread::scope(|scope| {
+            let errors = scope.spawn(|| log.copy_lines(stderr, cmd, &|_| {}));
+            let output = scope.spawn(|| show(stdout, see, &enough));
+            let ended = wait_until(cmd, &mut child, &|| match () {
+                () if self.interrupt.is_set() => Some(Stop::Interrupted),
+                () if enough.load(Ordering::Relaxed) => Some(Stop::Enough),
+                () => (started.elapsed() >= timeout).then_some(Stop::TimedOut),
+            })?;
+            for copied in [output.join(), errors.join()] {
+                copied.expect("does not panic").map_err(|source| output_error(cmd, source))?;
+            }
+            Ok(ended)
+        })?;
+        let verdict = log.verdict(cmd, status);
+        match stop {
+            Some(Stop::Interrupted) => Err(CmdError::Interrupted { line: cmd.to_string() }),
+            // What it printed last may only be seen after it has ended.
+            _ if enough.load(Ordering::Relaxed) => Ok(Watched::Enough),
+            Some(Stop::TimedOut) => Ok(Watched::TimedOut),
+            Some(Stop::Enough) | None => verdict.map(|()| Watched::Ended),
+        }
+    }
+
     fn spawn(&self, cmd: &Cmd) -> Result<Child, CmdError> {
         tracing::debug!(command = %cmd, "running");
         let mut command = cmd.to_command();
@@ -128,22 +186,9 @@ impl Runner {
     }
 
     fn wait(&self, cmd: &Cmd, child: &mut Child) -> Result<ExitStatus, CmdError> {
-        let mut asked: Option<Instant> = None;
-        let mut pause = Duration::from_millis(1);
-        loop {
-            if let Some(status) = child.try_wait().map_err(|source| output_error(cmd, source))? {
-                return if asked.is_some() { Err(CmdError::Interrupted { line: cmd.to_string() }) } else { Ok(status) };
-            }
-            match asked {
-                None if self.interrupt.is_set() => {
-                    signal_group(child, Signal::TERM);
-                    asked = Some(Instant::now());
-                }
-                Some(since) if since.elapsed() > TERM_GRACE => signal_group(child, Signal::KILL),
-                _ => {}
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(50));
+        match wait_until(cmd, child, &|| self.interrupt.is_set().then_some(Stop::Interrupted))? {
+            (None, status) => Ok(status),
+            (Some(_), _) => Err(CmdError::Interrupted { line: cmd.to_string() }),
         }
     }
 
@@ -153,6 +198,55 @@ impl Runner {
         let program = Path::new(&cmd.program).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let path = folder.join(format!("{number:03}-{program}.log"));
         Log::create(path, cmd).map_err(|source| output_error(cmd, source))
+    }
+}
+
+/// Shows output until `see` has enough, then only keeps the program from blocking on a full pipe.
+fn show(
+    mut stdout: ChildStdout,
+    see: &mut (dyn FnMut(&[u8]) -> ControlFlow<()> + Send),
+    enough: &AtomicBool,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match stdout.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) if !enough.load(Ordering::Relaxed) => {
+                if see(&buffer[..read]).is_break() {
+                    enough.store(true, Ordering::Relaxed);
+                }
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits for the end of a program, or for a reason to end it: first asked to, then killed. Tells the reason.
+fn wait_until(
+    cmd: &Cmd,
+    child: &mut Child,
+    reason: &dyn Fn() -> Option<Stop>,
+) -> Result<(Option<Stop>, ExitStatus), CmdError> {
+    let mut asked: Option<(Stop, Instant)> = None;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait().map_err(|source| output_error(cmd, source))? {
+            return Ok((asked.map(|(stop, _)| stop), status));
+        }
+        match asked {
+            None => {
+                if let Some(stop) = reason() {
+                    signal_group(child, Signal::TERM);
+                    asked = Some((stop, Instant::now()));
+                }
+            }
+            Some((_, since)) if since.elapsed() > TERM_GRACE => signal_group(child, Signal::KILL),
+            Some(_) => {}
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
 

@@ -1,9 +1,11 @@
 //! Commands run for real.
 
 use std::io;
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 use super::{Cmd, CmdError, ExitKind, Runner};
-use crate::sys::Interrupt;
+use crate::sys::{Interrupt, Watched};
 
 fn runner() -> Runner {
     Runner::new(None, "test", Interrupt::default())
@@ -68,4 +70,25 @@ fn an_interrupt_stops_the_program_and_its_children() {
     interrupt.set();
     let error = runner.run(&Cmd::new("sh").args(["-c", "sleep 600 & wait"])).unwrap_err();
     assert!(matches!(error, CmdError::Interrupted { .. }), "{error}");
+}
+
+#[test]
+fn a_watched_program_ends_when_enough_was_seen_or_time_is_up() {
+    let watch = |script: &str, timeout| {
+        let mut seen = Vec::new();
+        let cmd = Cmd::new("sh").args(["-c", script]);
+        let result = runner().watch(&cmd, timeout, &mut |bytes| {
+            seen.extend_from_slice(bytes);
+            if seen.ends_with(b"login: ") { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (result, String::from_utf8(seen).unwrap())
+    };
+    let minute = Duration::from_secs(60);
+    // No line ever ends here, and a child holds the pipe open.
+    let (result, seen) = watch("printf 'x login: '; sleep 600 & wait", minute);
+    assert_eq!((result.unwrap(), &*seen), (Watched::Enough, "x login: "));
+    assert_eq!(watch("echo; exec sleep 600", Duration::from_millis(50)).0.unwrap(), Watched::TimedOut);
+    assert_eq!(watch("echo done", minute).0.unwrap(), Watched::Ended);
+    let error = watch("echo why >&2; exit 3", minute).0.unwrap_err().to_string();
+    assert!(error.contains("exit code 3") && error.contains("| why"), "{error}");
 }

@@ -1,0 +1,137 @@
+//! Reading a disk back: partitions, files of the EFI system partition, boot entries.
+//!
+//! Nothing on the disk is trusted: every length and number is bounded before it
+//! is used, chains are followed no further than there are clusters, and names
+//! are shown without control characters. What contradicts itself is an error,
+//! with the place where it does.
+
+mod fat;
+mod gpt;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Read, Seek};
+
+use serde::Serialize;
+
+pub use fat::{Fat, FatFile};
+pub use gpt::{FoundPartition, Table, read_table, sector_size};
+
+use super::Window;
+use super::boot::{BootEntry, ComposefsArgument};
+use super::gpt::PartitionType;
+
+/// Largest boot entry that is read; real ones have a few hundred bytes.
+const MAX_ENTRY: u64 = 64 << 10;
+
+/// Where boot entries are on an EFI system partition.
+const ENTRIES: &str = "loader/entries/";
+
+/// A disk that cannot be read back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the message names the fields")]
+pub enum InspectError {
+    /// No partition table at either sector size.
+    #[error("there is no GUID partition table")]
+    NoTable,
+    /// Both copies of the table are damaged.
+    #[error("the partition table is damaged ({problem}), and so is its backup ({backup})")]
+    Table { problem: &'static str, backup: &'static str },
+    /// A partition is where none can be.
+    #[error("partition {number}: {problem}")]
+    Partition { number: u32, problem: &'static str },
+    /// The EFI system partition has another file system, or a damaged one.
+    #[error("the EFI system partition is no FAT32 file system: {problem}")]
+    NotFat { problem: &'static str },
+    /// Folders or chains of it are damaged.
+    #[error("the EFI system partition is damaged at `{path}`: {problem}")]
+    Damaged { path: String, problem: &'static str },
+    /// A file that must be read is larger than such files are.
+    #[error("`{path}` has {size} bytes; at most {limit} are read")]
+    TooLarge { path: String, size: u64, limit: u64 },
+    /// The stream failed or ended.
+    #[error("reading the disk")]
+    Read(#[from] io::Error),
+}
+
+/// A boot entry and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FoundEntry {
+    /// Path on the EFI system partition.
+    pub path: String,
+    /// Its lines.
+    pub entry: BootEntry,
+    /// The image that its command line names, when it does.
+    pub composefs: Option<ComposefsArgument>,
+    /// Files that it names and that are not there.
+    pub missing: Vec<String>,
+}
+
+/// What an EFI system partition holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EspContent {
+    /// Serial number.
+    pub serial: u32,
+    /// Bytes of all clusters.
+    pub capacity: u64,
+    /// Bytes of free clusters.
+    pub free: u64,
+    /// Files in the order of their paths.
+    pub files: Vec<FatFile>,
+    /// Boot entries of type 1, in the order of their paths.
+    pub entries: Vec<FoundEntry>,
+}
+
+/// A whole disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DiskContent {
+    /// The partition table.
+    pub table: Table,
+    /// The first EFI system partition, when there is one.
+    pub esp: Option<EspContent>,
+}
+
+/// Reads everything but the root file system.
+///
+/// # Errors
+/// Any [`InspectError`].
+pub fn inspect<S: Read + Seek>(disk: &mut S) -> Result<DiskContent, InspectError> {
+    let table = read_table(disk)?;
+    let esp = table.partitions.iter().find(|partition| partition.kind == PartitionType::Esp);
+    let esp = esp.map(|esp| inspect_esp(Window::new(&mut *disk, esp.start, esp.size))).transpose()?;
+    Ok(DiskContent { table, esp })
+}
+
+/// Reads an EFI system partition.
+///
+/// # Errors
+/// Any [`InspectError`].
+pub fn inspect_esp<S: Read + Seek>(partition: Window<S>) -> Result<EspContent, InspectError> {
+    let mut fat = Fat::open(partition)?;
+    let files = fat.files()?;
+    let is_entry = |file: &&FatFile| {
+        let name = file.path.strip_prefix(ENTRIES);
+        name.is_some_and(|name| name.ends_with(".conf") && !name.contains('/'))
+    };
+    let mut entries = Vec::new();
+    for file in files.iter().filter(is_entry) {
+        let bytes = fat.read(file, MAX_ENTRY)?;
+        entries.push(found_entry(file, &String::from_utf8_lossy(&bytes), &files));
+    }
+    Ok(EspContent { serial: fat.serial(), capacity: fat.capacity(), free: fat.free(), files, entries })
+}
+
+fn found_entry(file: &FatFile, text: &str, files: &[FatFile]) -> FoundEntry {
+    let entry = BootEntry::parse(text);
+    let is_there = |path: &str| {
+        let path = path.trim_start_matches('/');
+        files.iter().any(|file| file.path.eq_ignore_ascii_case(path))
+    };
+    let missing = entry.files().filter(|path| !is_there(path)).map(str::to_owned).collect();
+    let composefs = ComposefsArgument::find(&entry.options());
+    FoundEntry { path: file.path.clone(), entry, composefs, missing }
+}
