@@ -6,6 +6,7 @@
 pub mod build;
 pub mod cli;
 pub mod config;
+pub mod disk;
 pub mod kernel;
 pub mod kmod;
 pub mod model;

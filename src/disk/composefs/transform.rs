@@ -1,0 +1,170 @@
+//! From a merged image to what is mounted: the two transformations that come before the digest.
+//!
+//! The same, step for step, as `transform_for_oci` and `transform_for_boot` of composefs-rs 0.9 with its default of
+//! keeping only listed attributes; a tool that computes an id from the same layers has to find the same one.
+
+use std::collections::BTreeMap;
+
+use super::error::ComposefsError;
+use super::selinux::{FileContexts, FileKind, SELINUX_XATTR};
+use crate::oci::ImageTree;
+use crate::oci::layer::{Metadata, Xattrs};
+use crate::oci::tree::{Kind, NewNode, Node, NodeId};
+
+/// Attributes that belong to an image. All others come from wherever it was built.
+const KEPT_XATTRS: &[&[u8]] = &[b"security.capability"];
+
+/// Directories every image has to have, whose content is not part of the mounted system: the signed
+/// kernel image in `/boot` names the id and cannot be part of it.
+const EMPTIED: [&str; 2] = ["boot", "sysroot"];
+
+/// The root directory's metadata becomes that of `/usr`, because layers may or may not have an entry for the root;
+/// `/run` is emptied; of the attributes only capabilities stay.
+///
+/// # Errors
+/// When `/usr` is not a directory, or `/run` is there and not one.
+pub(super) fn for_oci(tree: &mut ImageTree) -> Result<(), ComposefsError> {
+    let usr = tree.node(directory(tree, "usr")?).metadata().clone();
+    *tree.node_metadata_mut(NodeId::ROOT) = usr;
+    if tree.lookup("run").is_some() {
+        empty(tree, "run")?;
+    }
+    filter_xattrs(tree);
+    Ok(())
+}
+
+/// `/boot` and `/sysroot` are emptied; everything is labelled by the image's policy, or by none.
+///
+/// # Errors
+/// When `/usr`, `/boot` or `/sysroot` is not a directory.
+pub(super) fn for_boot(tree: &mut ImageTree, policy: Option<&mut FileContexts>) -> Result<(), ComposefsError> {
+    for name in EMPTIED {
+        empty(tree, name)?;
+    }
+    // Labels that were in the layers went with the other attributes.
+    match policy {
+        Some(policy) => Labels { policy, linked: BTreeMap::new(), plain: BTreeMap::new() }.apply(tree),
+        None => Ok(()),
+    }
+}
+
+fn directory(tree: &ImageTree, name: &'static str) -> Result<NodeId, ComposefsError> {
+    let found = tree.lookup(name).filter(|id| tree.node(*id).children().is_some());
+    found.ok_or(ComposefsError::NoDirectory { name })
+}
+
+/// Takes everything out of a directory, whose time becomes that of `/usr`.
+fn empty(tree: &mut ImageTree, name: &'static str) -> Result<(), ComposefsError> {
+    let usr = directory(tree, "usr")?;
+    let mtime = tree.node(usr).metadata().mtime;
+    let id = directory(tree, name)?;
+    let paths: Vec<Vec<u8>> = tree.children(id).map(|child| [name.as_bytes(), b"/", child.name].concat()).collect();
+    for path in paths {
+        tree.remove(path)?;
+    }
+    tree.node_metadata_mut(id).mtime = mtime;
+    Ok(())
+}
+
+fn filter_xattrs(tree: &mut ImageTree) {
+    let is_kept = |name: &[u8]| KEPT_XATTRS.contains(&name);
+    let has_others = |node: &Node| node.metadata().xattrs.iter().any(|(name, _)| !is_kept(name));
+    let ids: Vec<NodeId> = tree.walk().filter(|entry| has_others(entry.node)).map(|entry| entry.id).collect();
+    for id in ids {
+        let xattrs = &mut tree.node_metadata_mut(id).xattrs;
+        *xattrs = xattrs.iter().filter(|(name, _)| is_kept(name)).collect();
+    }
+}
+
+/// Labelling in progress.
+struct Labels<'p> {
+    policy: &'p mut FileContexts,
+    /// The label the first name of a hard-linked file gave it.
+    linked: BTreeMap<NodeId, Option<Box<str>>>,
+    /// Attribute sets of nothing but a label, shared.
+    plain: BTreeMap<Box<str>, Xattrs>,
+}
+
+/// A directory to label. Its path for the policy may be another one than its own, by substitution.
+struct Place {
+    id: NodeId,
+    path: Vec<u8>,
+    policy_path: Vec<u8>,
+}
+
+impl Labels<'_> {
+    fn apply(mut self, tree: &mut ImageTree) -> Result<(), ComposefsError> {
+        let label = self.policy.lookup(b"/", FileKind::Directory).map(Box::from);
+        self.set(tree.node_metadata_mut(NodeId::ROOT), label.as_deref());
+        self.directory(tree, &Place { id: NodeId::ROOT, path: Vec::new(), policy_path: b"/".to_vec() })
+    }
+
+    fn set(&mut self, metadata: &mut Metadata, label: Option<&str>) {
+        match label {
+            None => metadata.xattrs.remove(SELINUX_XATTR),
+            Some(label) if metadata.xattrs.is_empty() => {
+                let shared = self.plain.entry(label.into()).or_default();
+                if shared.is_empty() {
+                    shared.insert(SELINUX_XATTR, label.as_bytes());
+                }
+                metadata.xattrs = shared.clone();
+            }
+            Some(label) => metadata.xattrs.insert(SELINUX_XATTR, label.as_bytes()),
+        }
+    }
+
+    /// Labels what is in a directory, in byte order: the first name of a hard-linked file counts.
+    fn directory(&mut self, tree: &mut ImageTree, place: &Place) -> Result<(), ComposefsError> {
+        let children: Vec<(Box<[u8]>, NodeId)> =
+            tree.children(place.id).map(|child| (child.name.into(), child.id)).collect();
+        for (name, id) in children {
+            let policy_path = self.policy.substitute(below(&place.policy_path, &name));
+            let child = Place { id, path: below(&place.path, &name), policy_path };
+            let kind = FileKind::of(tree.node(id).kind());
+            let label: Option<Box<str>> = self.policy.lookup(&child.policy_path, kind).map(Box::from);
+            if kind == FileKind::Directory {
+                self.set(tree.node_metadata_mut(id), label.as_deref());
+                self.directory(tree, &child)?;
+            } else {
+                self.leaf(tree, &child, label.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A hard-linked file whose names want different labels becomes two files.
+    fn leaf(&mut self, tree: &mut ImageTree, place: &Place, label: Option<&str>) -> Result<(), ComposefsError> {
+        let mut id = place.id;
+        if tree.node(id).links() > 1 {
+            match self.linked.get(&id) {
+                None => {
+                    self.linked.insert(id, label.map(Box::from));
+                }
+                Some(first) if first.as_deref() == label => return Ok(()),
+                Some(_) => {
+                    let node = tree.node(id);
+                    let (copy, metadata) = (copy_of(node), node.metadata().clone());
+                    id = tree.insert(&place.path, copy, metadata)?;
+                }
+            }
+        }
+        self.set(tree.node_metadata_mut(id), label);
+        Ok(())
+    }
+}
+
+fn below(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    let slash: &[u8] = if directory.is_empty() || directory.ends_with(b"/") { b"" } else { b"/" };
+    [directory, slash, name].concat()
+}
+
+fn copy_of(node: &Node) -> NewNode {
+    match node.kind() {
+        Kind::Directory(_) => NewNode::Directory,
+        Kind::File(content) => NewNode::File(content.clone()),
+        Kind::Symlink(target) => NewNode::Symlink(target.to_vec()),
+        Kind::CharDevice { major, minor } => NewNode::CharDevice { major: *major, minor: *minor },
+        Kind::BlockDevice { major, minor } => NewNode::BlockDevice { major: *major, minor: *minor },
+        Kind::Fifo => NewNode::Fifo,
+    }
+}
