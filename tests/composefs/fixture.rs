@@ -39,6 +39,13 @@ impl Fixture {
         Self::new(vec![gzip(base()), zstd(changes()), uncompressed(policy())])
     }
 
+    /// Whose second layer is not what the configuration says.
+    pub(crate) fn with_wrong_diff_id() -> Self {
+        let mut second = gzip(changes());
+        second.tar.push(0);
+        Self::new(vec![gzip(base()), second])
+    }
+
     fn new(layers: Vec<Layer>) -> Self {
         let fixture = Self { folder: tempfile::tempdir().unwrap() };
         let layout = Layout::create_or_open(fixture.dir()).unwrap();
@@ -160,6 +167,7 @@ fn base() -> Vec<u8> {
         tar.file(format!("usr/share/size-{size}"), noise(size, 4));
     }
     tar.file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n".repeat(3)).file("etc/hostname", "host\n");
+    tar.link(EntryType::Link, "etc/passwd-", "etc/passwd").link(EntryType::Symlink, "etc/mtab", "../proc/self/mounts");
     tar.file("etc/.updated", "x").file("boot/old/kernel", noise(100, 5)).file("sysroot/ostree/x", noise(100, 6));
     tar.file("run/lock/x", "x").file("var/lib/state", noise(1000, 7));
     tar.entry(b"usr/bin/su", EntryType::Regular, 0o4755, &noise(200, 8), &[]);

@@ -3,17 +3,17 @@
 mod fixture;
 mod oracle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use fixture::Fixture;
 use imgbuild::disk::composefs::{
-    CrateWriter, ErofsVersion, Formats, ObjectSink, Repository, RepositoryOptions, SplitStream, StreamKind,
-    object_path, write_repository,
+    BootType, CrateWriter, Deployment, ErofsVersion, Formats, NoSink, ObjectSink, PhysicalEntry, PhysicalKind,
+    Repository, RepositoryOptions, SplitStream, StreamKind, object_path, physical_root, write_repository,
 };
-use imgbuild::disk::verity::{Seal, Trees, VerityDigest};
+use imgbuild::disk::verity::{Seal, Trees, VerityDigest, tree_size};
 use imgbuild::oci::Image;
-use imgbuild::oci::layer::UnpackLimits;
+use imgbuild::oci::layer::{Metadata, Mtime, UnpackLimits};
 use oracle::{File, Files};
 
 const TAG: &str = "localhost/bootc-sha256:0123/x%";
@@ -22,6 +22,7 @@ const TAG: &str = "localhost/bootc-sha256:0123/x%";
 struct MemorySink {
     current: Vec<u8>,
     objects: BTreeMap<VerityDigest, Vec<u8>>,
+    trees: BTreeMap<VerityDigest, Vec<u8>>,
     discarded: usize,
 }
 
@@ -37,6 +38,7 @@ impl ObjectSink for MemorySink {
     }
 
     fn end(&mut self, object: &Seal) -> io::Result<()> {
+        self.trees.insert(object.digest, object.tree.clone());
         assert!(self.objects.insert(object.digest, std::mem::take(&mut self.current)).is_none(), "an object twice");
         Ok(())
     }
@@ -195,4 +197,147 @@ fn objects_come_once_and_large_ones_are_taken_back() {
 fn two_runs_give_the_same() {
     let fixture = Fixture::with_policy();
     assert!(Ours::of(&fixture, Formats::V1AndV2).files() == Ours::of(&fixture, Formats::V1AndV2).files());
+}
+
+/// An inline stretch is one chunk whatever its length, so it waits for its end; ours waits compressed.
+#[test]
+fn a_long_inline_stretch_is_written_as_the_crate_writes_it() {
+    let text: Vec<u8> = (0u32..3_000_000).flat_map(|i| (i.wrapping_mul(i / 5) % 1009).to_le_bytes()).collect();
+    let mut ours = SplitStream::new(StreamKind::Layer).unwrap();
+    for piece in text.chunks(300_001) {
+        ours.inline(piece).unwrap();
+    }
+    ours.object(&VerityDigest::of(&text[..100]), 100).unwrap();
+    ours.inline(b"end").unwrap();
+    assert_eq!(
+        VerityDigest::of(&ours.finish().unwrap()).to_string(),
+        oracle::split_stream(&text, &text[..100], b"end")
+    );
+}
+
+/// Where everything is on the disk and what it is, beside the objects.
+#[test]
+fn the_physical_root() {
+    let mut ours = Ours::of(&Fixture::with_policy(), Formats::V1);
+    let deployment = Deployment {
+        id: ours.repository.ids[&ErofsVersion::V1],
+        source: "docker://example.com/os:stable".to_owned(),
+        boot_type: BootType::Bls,
+        boot_digest: "0a".repeat(32).parse().unwrap(),
+        manifest: ours.image.digest().clone(),
+    };
+    let mtime = Mtime::from_seconds(1_700_000_000);
+    let entries = physical_root(&mut ours.repository, &deployment, mtime).unwrap();
+    let id = deployment.id.to_string();
+    let listing: Vec<String> =
+        entries.iter().filter(|entry| !is_object(entry)).map(|entry| line(entry).replace(&id, "ID")).collect();
+    // Digests depend on this machine's architecture; that links lead to the right objects is compared with the crate.
+    let filters = [(r"objects/[0-9a-f]{2}/[0-9a-f]{126}", "objects/HEX"), (r"[0-9a-f]{64,}", "HEX")];
+    insta::with_settings!({filters => filters}, { insta::assert_snapshot!(listing.join("\n")) });
+}
+
+#[test]
+fn the_repository_on_the_physical_root_has_the_directories_of_the_crate() {
+    let fixture = Fixture::plain();
+    let mut ours = Ours::of(&fixture, Formats::V1);
+    let deployment = Deployment {
+        id: ours.repository.ids[&ErofsVersion::V1],
+        source: "oci:/x".to_owned(),
+        boot_type: BootType::Uki,
+        boot_digest: "00".repeat(32).parse().unwrap(),
+        manifest: ours.image.digest().clone(),
+    };
+    let entries = physical_root(&mut ours.repository, &deployment, Mtime::default()).unwrap();
+    let directories: BTreeSet<String> = entries
+        .iter()
+        .filter(|entry| entry.kind == PhysicalKind::Directory)
+        .filter_map(|entry| str::from_utf8(&entry.path).unwrap().strip_prefix("composefs/").map(str::to_owned))
+        .filter(|path| !path.starts_with("objects/"))
+        .collect();
+    let mut theirs = oracle::pull(fixture.path(), Formats::V1, TAG).directories;
+    // Garbage collection leaves folders of objects behind.
+    theirs.retain(|path| !path.starts_with("objects/"));
+    assert_eq!(directories, theirs);
+}
+
+fn is_object(entry: &PhysicalEntry) -> bool {
+    entry.path.starts_with(b"composefs/objects/")
+}
+
+fn line(entry: &PhysicalEntry) -> String {
+    let Metadata { mode, uid, gid, mtime, xattrs } = &entry.metadata;
+    let path = entry.path.escape_ascii();
+    let what = match &entry.kind {
+        PhysicalKind::Bytes(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
+        PhysicalKind::Symlink(target) => format!("-> {}", target.escape_ascii()),
+        PhysicalKind::HardLink(first) => format!("= {}", first.escape_ascii()),
+        PhysicalKind::Copy { digest, size } | PhysicalKind::Object { digest, size } => {
+            format!("{size} bytes of {:.8}", digest.to_string())
+        }
+        other => format!("{other:?}"),
+    };
+    let label = xattrs.get(b"security.selinux").map_or("-".into(), String::from_utf8_lossy);
+    format!("{path} {mode:o} {uid}:{gid} {}.{} {label} {what}", mtime.seconds, mtime.nanos)
+}
+
+struct FailingSink;
+
+impl ObjectSink for FailingSink {
+    fn begin(&mut self, _size: u64) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn data(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self, _object: &Seal) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn discard(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The message of the failure, and of what is behind it.
+fn failure(fixture: &Fixture, sink: &mut (dyn ObjectSink + Send)) -> String {
+    let layout = fixture.layout();
+    let image = Image::by_name(&layout, "image", None).unwrap();
+    let layers = image.layer_source(&layout, UnpackLimits::default());
+    let options = RepositoryOptions { formats: Formats::V1, trees: Trees::Drop, keep: &|_| false, tags: Vec::new() };
+    let error = write_repository(&image, &layers, &CrateWriter, &options, sink).unwrap_err();
+    let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[test]
+fn failures_say_what_failed() {
+    let full = failure(&Fixture::plain(), &mut FailingSink);
+    assert!(full.starts_with("storing an object: "), "not what the reading thread saw of it: {full}");
+    let wrong = failure(&Fixture::with_wrong_diff_id(), &mut NoSink);
+    assert!(wrong.starts_with("layer 2: ") && wrong.contains("sha256:"), "{wrong}");
+}
+
+#[test]
+fn files_asked_for_are_at_hand_and_trees_prove_objects() {
+    let fixture = Fixture::plain();
+    let layout = fixture.layout();
+    let image = Image::by_name(&layout, "image", None).unwrap();
+    let layers = image.layer_source(&layout, UnpackLimits::default());
+    let mut sink = MemorySink::default();
+    let kernel = "usr/lib/modules/6.1.0/initramfs.img";
+    let options = RepositoryOptions {
+        formats: Formats::V1,
+        trees: Trees::Keep,
+        keep: &|path| path == kernel.as_bytes(),
+        tags: Vec::new(),
+    };
+    let repository = write_repository(&image, &layers, &CrateWriter, &options, &mut sink).unwrap();
+    let content = repository.image.node(repository.image.lookup(kernel).unwrap()).content().unwrap();
+    let bytes = repository.contents.bytes(content).unwrap();
+    assert_eq!(sink.objects[&VerityDigest::of(bytes)], bytes);
+    for (digest, content) in &sink.objects {
+        assert_eq!(sink.trees[digest].len() as u64, tree_size(content.len() as u64));
+    }
 }

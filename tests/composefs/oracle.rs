@@ -1,6 +1,6 @@
 //! The same repository made by composefs-oci, on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ pub(crate) type Files = BTreeMap<String, File>;
 pub(crate) struct Pulled {
     pub(crate) id: String,
     pub(crate) files: Files,
+    pub(crate) directories: BTreeSet<String>,
 }
 
 fn config(formats: Formats) -> RepositoryConfig {
@@ -56,24 +57,40 @@ pub(crate) fn pull(layout: &Path, formats: Formats, tag: &str) -> Pulled {
     let result = runtime.block_on(pull_image(&repository, &name, Some(tag), options)).unwrap();
     let id = generate_boot_image(&repository, &result.manifest_digest, &OciTransformOptions::default()).unwrap();
     repository.gc(&[]).unwrap();
-    let mut files = Files::new();
-    collect(&path, "", &mut files);
-    Pulled { id: id.to_hex(), files }
+    let mut pulled = Pulled { id: id.to_hex(), files: Files::new(), directories: BTreeSet::new() };
+    collect(&path, "", &mut pulled);
+    pulled
 }
 
-fn collect(root: &Path, below: &str, files: &mut Files) {
+fn create(path: &Path, formats: Formats) -> Arc<Repository<Sha512HashValue>> {
+    Arc::new(Repository::init_path(rustix::fs::CWD, path, config(formats)).unwrap().0)
+}
+
+/// The name of a layer's splitstream of some inline bytes, an object and more inline bytes.
+pub(crate) fn split_stream(inline: &[u8], object: &[u8], end: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = create(&folder.path().join("composefs"), Formats::V1);
+    let mut stream = repository.create_stream(u64::from_le_bytes(*b"ocilayer")).unwrap();
+    stream.write_inline(inline);
+    stream.write_external(object).unwrap();
+    stream.write_inline(end);
+    stream.done().unwrap().to_hex()
+}
+
+fn collect(root: &Path, below: &str, pulled: &mut Pulled) {
     for entry in std::fs::read_dir(root.join(below)).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         let path = if below.is_empty() { name } else { format!("{below}/{name}") };
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {
-            collect(root, &path, files);
+            collect(root, &path, pulled);
+            pulled.directories.insert(path);
         } else if kind.is_symlink() {
             let target = std::fs::read_link(entry.path()).unwrap();
-            files.insert(path, File::Link(target.into_os_string().into_string().unwrap()));
+            pulled.files.insert(path, File::Link(target.into_os_string().into_string().unwrap()));
         } else {
-            files.insert(path, File::Regular(std::fs::read(entry.path()).unwrap()));
+            pulled.files.insert(path, File::Regular(std::fs::read(entry.path()).unwrap()));
         }
     }
 }

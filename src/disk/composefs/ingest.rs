@@ -5,8 +5,8 @@
 //! hashed, handed to the sink and noted in the layer's splitstream. What is not content of an object,
 //! tar headers and small files, goes to the splitstream as it came.
 //!
-//! Memory: pieces under way, 8 MiB; one held object of at most 4 MiB; tar headers between two objects; the
-//! compressed headers of one layer; and with Merkle trees kept, a 64th of the largest file.
+//! Memory: pieces under way, 8 MiB; one held object of at most 4 MiB; the tar headers of one
+//! layer, compressed; and with Merkle trees kept, a 64th of the largest file.
 
 use std::cell::RefCell;
 use std::io::{self, BufReader, Read};
@@ -114,11 +114,10 @@ fn take_content(
     }
     let mut kept = (size <= KEEP_LIMIT && keep(&entry.path)).then(Vec::new);
     splitter.borrow_mut().begin(layer, entry.offset, size)?;
-    loop {
-        let piece = read_piece(content)?;
-        if piece.is_empty() {
-            break;
-        }
+    let mut left = size;
+    while left > 0 {
+        let piece = read_piece(content, left)?;
+        left -= piece.len() as u64;
         if let Some(kept) = &mut kept {
             kept.extend_from_slice(&piece);
         }
@@ -149,11 +148,12 @@ fn take_marker(splitter: &RefCell<Splitter>, layer: u16, offset: u64, content: &
     splitter.end()
 }
 
-/// As much as fits into a piece; nothing at the end.
-fn read_piece(content: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let mut piece = Vec::new();
-    content.take(PIECE as u64).read_to_end(&mut piece)?;
-    Ok(piece)
+/// The next piece of a file that has `left` more bytes.
+fn read_piece(content: &mut dyn Read, left: u64) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+    let mut piece = Vec::with_capacity(size);
+    content.take(size as u64).read_to_end(&mut piece)?;
+    if piece.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(piece) }
 }
 
 /// Divides a tar stream into objects and the rest.
@@ -247,12 +247,12 @@ impl<'p, 's> Hashing<'p, 's> {
 
     fn take(&mut self, piece: Piece) -> Result<(), ComposefsError> {
         match piece {
-            Piece::Inline(bytes) => self.stream.inline(&bytes),
+            Piece::Inline(bytes) => self.stream.inline(&bytes).map_err(ComposefsError::Pipeline)?,
             Piece::Begin { layer, offset, size } => {
                 self.current = (layer, offset, size);
                 self.placer.begin(size).map_err(ComposefsError::Sink)?;
             }
-            Piece::Data(bytes) => self.placer.data(&bytes).map_err(ComposefsError::Sink)?,
+            Piece::Data(bytes) => self.placer.data(bytes).map_err(ComposefsError::Sink)?,
             Piece::End => {
                 let digest = self.placer.end().map_err(ComposefsError::Sink)?;
                 let (layer, offset, size) = self.current;

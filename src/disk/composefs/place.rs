@@ -91,7 +91,7 @@ impl<'s> Placer<'s> {
 
     pub(super) fn begin(&mut self, size: u64) -> io::Result<()> {
         self.current = if size <= HELD {
-            Current::Held(Vec::with_capacity(usize::try_from(size).unwrap_or(0)))
+            Current::Held(Vec::new())
         } else {
             self.sink.begin(size)?;
             Current::Passing(VerityHasher::new(self.trees), 0)
@@ -99,19 +99,19 @@ impl<'s> Placer<'s> {
         Ok(())
     }
 
-    pub(super) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn data(&mut self, bytes: Vec<u8>) -> io::Result<()> {
         match &mut self.current {
-            Current::None => Ok(()),
-            Current::Held(held) => {
-                held.extend_from_slice(bytes);
-                Ok(())
-            }
+            Current::None => {}
+            // Most objects are a single piece.
+            Current::Held(held) if held.is_empty() => *held = bytes,
+            Current::Held(held) => held.extend_from_slice(&bytes),
             Current::Passing(hasher, size) => {
                 *size += bytes.len() as u64;
-                hasher.update(bytes);
-                self.sink.data(bytes)
+                hasher.update(&bytes);
+                self.sink.data(&bytes)?;
             }
         }
+        Ok(())
     }
 
     pub(super) fn end(&mut self) -> io::Result<VerityDigest> {
@@ -153,7 +153,7 @@ mod tests {
     fn pass(placer: &mut Placer<'_>, content: &[u8]) -> VerityDigest {
         placer.begin(content.len() as u64).unwrap();
         for piece in content.chunks(100_000) {
-            placer.data(piece).unwrap();
+            placer.data(piece.to_vec()).unwrap();
         }
         placer.end().unwrap()
     }

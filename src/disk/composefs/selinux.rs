@@ -252,3 +252,81 @@ fn parse_substitutions(file: &str, text: &str) -> Result<Vec<Substitution>, Poli
     };
     lines(text).map(pair).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contexts(files: &[(&str, &str)]) -> Result<FileContexts, PolicyError> {
+        FileContexts::load(|name| {
+            Ok(files.iter().find(|(file, _)| *file == name).map(|(_, text)| text.as_bytes().to_vec()))
+        })
+    }
+
+    #[test]
+    fn the_last_entry_that_matches_counts() {
+        let base = "# all\n/.* default\n/usr/(?!local).* no_local\n\n  /usr/lib(/.*)?  lib\n/usr/lib/x -- plain\n/usr/lib/dir -d <<none>>\n";
+        let mut policy = contexts(&[
+            ("file_contexts", base),
+            ("file_contexts.local", "/usr/lib/local.* own\n"),
+            ("file_contexts.homedirs", "/home/[^/]+ -d home\n"),
+        ])
+        .unwrap();
+        for (path, kind, label) in [
+            ("/", FileKind::Directory, Some("default")),
+            ("/usr/bin", FileKind::Regular, Some("no_local")),
+            ("/usr/local", FileKind::Regular, Some("default")),
+            ("/usr/lib", FileKind::Directory, Some("lib")),
+            ("/usr/library", FileKind::Directory, Some("no_local")),
+            ("/usr/lib/x", FileKind::Regular, Some("plain")),
+            ("/usr/lib/x", FileKind::Symlink, Some("lib")),
+            ("/usr/lib/dir", FileKind::Directory, None),
+            ("/usr/lib/local/x", FileKind::CharDevice, Some("own")),
+            ("/home/ada", FileKind::Directory, Some("home")),
+            ("/home/ada", FileKind::Fifo, Some("default")),
+            ("relative", FileKind::BlockDevice, None),
+        ] {
+            assert_eq!(policy.lookup(path.as_bytes(), kind), label, "{path} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_bytes() {
+        let mut policy = contexts(&[("file_contexts", "/x/.* some\n/x/(?=a).* other\n")]).unwrap();
+        assert_eq!(policy.lookup(b"/x/\xff\xfe", FileKind::Regular), Some("some"));
+        assert_eq!(policy.lookup(b"/x/a\xff", FileKind::Regular), Some("other"));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused_with_its_line() {
+        for (text, message) in [
+            ("/x\n", "`file_contexts`, line 1: nothing behind the first word"),
+            ("\n/x -q label\n", "`file_contexts`, line 2: not a type of file"),
+            ("/x -d\n", "`file_contexts`, line 1: no context"),
+            ("/x -d label more\n", "`file_contexts`, line 1: words behind the last one"),
+            ("/x label more\n", "`file_contexts`, line 1: words behind the last one"),
+            ("/x( label\n", "pattern `^(/x().$`"),
+        ] {
+            assert_eq!(contexts(&[("file_contexts", text)]).unwrap_err().to_string(), message, "{text:?}");
+        }
+        let missing = contexts(&[("file_contexts.local", "/x label\n")]).unwrap_err();
+        assert_eq!(missing.to_string(), "`/file_contexts` is not there");
+        let substitutions = [("file_contexts", "/x label\n"), ("file_contexts.subs", "/a /b /c\n")];
+        assert_eq!(
+            contexts(&substitutions).unwrap_err().to_string(),
+            "`file_contexts.subs`, line 1: words behind the last one"
+        );
+    }
+
+    #[test]
+    fn the_configuration_names_the_policy() {
+        for (config, name) in [
+            ("SELINUX=enforcing\nSELINUXTYPE=targeted\n", Some("targeted")),
+            ("#SELINUXTYPE=no\n selinuxtype = mls \nSELINUXTYPE=late", Some("mls")),
+            ("SELINUX=disabled\n", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_policy_name(config), name, "{config:?}");
+        }
+    }
+}

@@ -64,8 +64,8 @@ pub struct SplitStream {
     objects: References,
     /// Names of other splitstreams, with their index in `streams`.
     named: BTreeMap<String, usize>,
-    /// What came since the last object: its length stands before it.
-    inline: Vec<u8>,
+    /// What came since the last object.
+    inline: Inline,
     /// Bytes of the whole that this stands for.
     size: u64,
     encoder: zstd::Encoder<'static, Vec<u8>>,
@@ -88,7 +88,7 @@ impl SplitStream {
             streams: References::default(),
             objects: References::default(),
             named: BTreeMap::new(),
-            inline: Vec::new(),
+            inline: Inline::default(),
             size: 0,
             encoder: zstd::Encoder::new(Vec::new(), 0)?,
         })
@@ -101,9 +101,12 @@ impl SplitStream {
     }
 
     /// Adds bytes that stand in the stream itself.
-    pub fn inline(&mut self, bytes: &[u8]) {
+    ///
+    /// # Errors
+    /// When compressing fails.
+    pub fn inline(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.size += bytes.len() as u64;
-        self.inline.extend_from_slice(bytes);
+        self.inline.push(bytes)
     }
 
     /// Adds an object of `size` bytes.
@@ -111,22 +114,10 @@ impl SplitStream {
     /// # Errors
     /// When compressing fails.
     pub fn object(&mut self, object: &VerityDigest, size: u64) -> io::Result<()> {
-        self.flush()?;
+        std::mem::take(&mut self.inline).write_to(&mut self.encoder)?;
         self.size += size;
         let index = self.objects.add(object) as u64;
         self.encoder.write_all(&index.to_le_bytes())
-    }
-
-    /// An inline chunk begins with its length, negative.
-    fn flush(&mut self) -> io::Result<()> {
-        if self.inline.is_empty() {
-            return Ok(());
-        }
-        let length = self.inline.len() as u64;
-        self.encoder.write_all(&length.wrapping_neg().to_le_bytes())?;
-        self.encoder.write_all(&self.inline)?;
-        self.inline.clear();
-        Ok(())
     }
 
     /// The file.
@@ -134,7 +125,7 @@ impl SplitStream {
     /// # Errors
     /// When compressing fails.
     pub fn finish(mut self) -> io::Result<Vec<u8>> {
-        self.flush()?;
+        self.inline.write_to(&mut self.encoder)?;
         let stream = self.encoder.finish()?;
         let named = named_section(&self.named)?;
         let sections = [&self.streams.bytes, &self.objects.bytes, &named, &stream];
@@ -161,6 +152,48 @@ impl SplitStream {
     }
 }
 
+/// How much of an inline stretch is kept as it is.
+const PLAIN: usize = 4 << 20;
+
+/// A stretch of inline bytes: its length stands before it, so it waits until the whole of it is there.
+///
+/// A layer of a million small files is one such stretch of a gigabyte, most of it zeros: it waits compressed.
+#[derive(Default)]
+struct Inline {
+    length: u64,
+    packed: Option<zstd::Encoder<'static, Vec<u8>>>,
+    /// What comes after `packed`.
+    plain: Vec<u8>,
+}
+
+impl Inline {
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.length += bytes.len() as u64;
+        self.plain.extend_from_slice(bytes);
+        if self.plain.len() >= PLAIN {
+            let packed = match &mut self.packed {
+                Some(packed) => packed,
+                none => none.insert(zstd::Encoder::new(Vec::new(), 1)?),
+            };
+            packed.write_all(&self.plain)?;
+            self.plain.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes the chunk; its length is negative, to tell it from an object's index.
+    fn write_to(self, out: &mut impl Write) -> io::Result<()> {
+        if self.length == 0 {
+            return Ok(());
+        }
+        out.write_all(&self.length.wrapping_neg().to_le_bytes())?;
+        if let Some(packed) = self.packed {
+            zstd::stream::copy_decode(&packed.finish()?[..], &mut *out)?;
+        }
+        out.write_all(&self.plain)
+    }
+}
+
 /// `INDEX:NAME` records, each ended by a NUL, sorted by name, compressed.
 fn named_section(named: &BTreeMap<String, usize>) -> io::Result<Vec<u8>> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 0)?;
@@ -170,5 +203,4 @@ fn named_section(named: &BTreeMap<String, usize>) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Bytes of the two fixed parts, for tests that look inside.
 const _: () = assert!(HEADER == (MAGIC.len() + 5 + 16) as u64 && INFO == 4 * 16 + 16 && DIGEST == 64);

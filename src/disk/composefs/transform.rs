@@ -168,3 +168,106 @@ fn copy_of(node: &Node) -> NewNode {
         Kind::Fifo => NewNode::Fifo,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::selinux::PolicyError;
+    use super::*;
+    use crate::oci::layer::Mtime;
+    use crate::oci::tree::Content;
+
+    const USR_TIME: Mtime = Mtime { seconds: 1_600_000_000, nanos: 123_456_789 };
+
+    fn image() -> ImageTree {
+        let mut tree = ImageTree::new();
+        let plain = |mode| Metadata::with_mode(mode);
+        let usr = Metadata { mtime: USR_TIME, gid: 7, ..plain(0o751) };
+        tree.insert_dir("usr", usr).unwrap();
+        for name in ["boot/efi", "sysroot/ostree", "run/lock", "etc"] {
+            tree.insert_dir(name, plain(0o700)).unwrap();
+        }
+        for name in ["usr/a", "boot/efi/kernel", "run/x"] {
+            tree.insert_file(name, *b"x", plain(0o644)).unwrap();
+        }
+        tree.link("usr/a", "usr/b").unwrap();
+        tree.link("usr/a", "etc/c").unwrap();
+        tree.link("usr/a", "etc/d").unwrap();
+        let xattrs = &mut tree.metadata_mut("usr/a").unwrap().xattrs;
+        for name in ["security.capability", "security.selinux", "user.x", "trusted.overlay.opaque"] {
+            xattrs.insert(name.as_bytes(), b"value");
+        }
+        tree
+    }
+
+    fn transformed(policy: Option<&str>) -> ImageTree {
+        let mut tree = image();
+        for_oci(&mut tree).unwrap();
+        let mut policy = policy.map(|text| {
+            FileContexts::load(|name| Ok::<_, PolicyError>((name == "file_contexts").then(|| text.as_bytes().to_vec())))
+                .unwrap()
+        });
+        for_boot(&mut tree, policy.as_mut()).unwrap();
+        tree
+    }
+
+    fn label(tree: &ImageTree, path: &str) -> Option<String> {
+        let node = tree.node(tree.lookup(path).unwrap());
+        node.metadata().xattrs.get(SELINUX_XATTR).map(|label| String::from_utf8(label.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn what_is_not_mounted_is_emptied_and_the_root_is_as_usr() {
+        let tree = transformed(None);
+        let paths: Vec<String> = tree.walk().map(|entry| String::from_utf8(entry.path).unwrap()).collect();
+        assert_eq!(paths, ["", "boot", "etc", "etc/c", "etc/d", "run", "sysroot", "usr", "usr/a", "usr/b"]);
+        let root = tree.root().metadata();
+        assert_eq!((root.mode, root.gid, root.mtime), (0o751, 7, USR_TIME));
+        for name in ["boot", "run", "sysroot"] {
+            let metadata = tree.node(tree.lookup(name).unwrap()).metadata();
+            assert_eq!(metadata.mtime, USR_TIME, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_capabilities_are_kept() {
+        let tree = transformed(None);
+        let xattrs = &tree.node(tree.lookup("usr/a").unwrap()).metadata().xattrs;
+        assert_eq!(xattrs.iter().collect::<Vec<_>>(), [(&b"security.capability"[..], &b"value"[..])]);
+    }
+
+    #[test]
+    fn names_that_want_different_labels_become_files_of_their_own() {
+        let tree = transformed(Some("/.* -- file\n/.* -d dir\n/etc/.* etc\n/usr -d <<none>>\n"));
+        for (path, expected) in [
+            ("", Some("dir")),
+            ("usr", None),
+            ("boot", Some("dir")),
+            ("etc/c", Some("etc")),
+            ("etc/d", Some("etc")),
+            ("usr/a", Some("file")),
+            ("usr/b", Some("file")),
+        ] {
+            assert_eq!(label(&tree, path).as_deref(), expected, "/{path}");
+        }
+        let id = |path| tree.lookup(path).unwrap();
+        assert_eq!(id("etc/c"), id("etc/d"), "the first names agree");
+        assert!(id("usr/a") != id("etc/c") && id("usr/b") != id("etc/c") && id("usr/a") != id("usr/b"));
+        for path in ["etc/c", "usr/a", "usr/b"] {
+            let node = tree.node(id(path));
+            assert_eq!(node.content(), Some(&Content::from_bytes(*b"x")));
+            assert!(node.metadata().xattrs.get(b"security.capability").is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_image_without_the_directories_is_refused() {
+        for (name, later) in [("usr", false), ("boot", true), ("sysroot", true)] {
+            let mut tree = image();
+            tree.remove(name).unwrap();
+            tree.insert_symlink(name, "etc", Metadata::with_mode(0o777)).unwrap();
+            let first = for_oci(&mut tree);
+            let error = if later { for_boot(&mut tree, None).unwrap_err() } else { first.unwrap_err() };
+            assert_eq!(error.to_string(), format!("the image has no directory `/{name}`"));
+        }
+    }
+}
