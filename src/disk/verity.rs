@@ -200,7 +200,8 @@ impl VerityHasher {
         }
         let root = self.root();
         let descriptor = descriptor(self.size, &root);
-        let tree = self.levels.iter().rev().flat_map(|level| &level.kept).copied().collect();
+        let levels: Vec<&[u8]> = self.levels.iter().rev().map(|level| &*level.kept).collect();
+        let tree = levels.concat();
         Seal { digest: VerityDigest(Sha512::digest(descriptor).into()), tree, descriptor }
     }
 

@@ -1,5 +1,6 @@
 //! A small image with everything a repository treats in its own way.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -39,11 +40,25 @@ impl Fixture {
         Self::new(vec![gzip(base()), zstd(changes()), uncompressed(policy())])
     }
 
+    /// With a layer on top that adds a kernel image.
+    pub(crate) fn sealed() -> Self {
+        let mut tar = Tar::new();
+        tar.dir("boot").dir("boot/EFI").dir("boot/EFI/Linux").file("boot/EFI/Linux/6.1.0.efi", noise(9000, 18));
+        Self::new(vec![gzip(base()), zstd(changes()), gzip(tar.end())])
+    }
+
     /// Whose second layer is not what the configuration says.
     pub(crate) fn with_wrong_diff_id() -> Self {
         let mut second = gzip(changes());
         second.tar.push(0);
         Self::new(vec![gzip(base()), second])
+    }
+
+    /// Layers of random changes, each upon those below.
+    pub(crate) fn random(seed: u32) -> Self {
+        let mut random = Random::new(seed);
+        let layers = (0..3).map(|_| random.layer()).collect::<Vec<_>>();
+        Self::new(layers.into_iter().map(gzip).collect())
     }
 
     fn new(layers: Vec<Layer>) -> Self {
@@ -170,6 +185,9 @@ fn base() -> Vec<u8> {
     tar.link(EntryType::Link, "etc/passwd-", "etc/passwd").link(EntryType::Symlink, "etc/mtab", "../proc/self/mounts");
     tar.file("etc/.updated", "x").file("boot/old/kernel", noise(100, 5)).file("sysroot/ostree/x", noise(100, 6));
     tar.file("run/lock/x", "x").file("var/lib/state", noise(1000, 7));
+    // Old builders put the type of the file into its mode, too.
+    tar.entry(b"usr/share/typed", EntryType::Regular, 0o100_600, b"typed", &[]);
+    tar.entry(b"usr/share/typed-dir", EntryType::Directory, 0o40_750, &[], &[]);
     tar.entry(b"usr/bin/su", EntryType::Regular, 0o4755, &noise(200, 8), &[]);
     tar.pax(&[("SCHILY.xattr.security.capability", CAPABILITY), ("SCHILY.xattr.security.selinux", b"build_t\0")]);
     tar.file("usr/bin/ping", noise(300, 9));
@@ -195,7 +213,12 @@ fn base() -> Vec<u8> {
 
 fn changes() -> Vec<u8> {
     let mut tar = Tar::new();
-    tar.dir("etc").file("etc/.wh.hostname", "").dir("usr/share/doc").file("usr/share/doc/.wh..wh..opq", "");
+    tar.dir("etc")
+        .file("etc/.wh.hostname", "")
+        .file("etc/.wh.a", noise(100, 17))
+        .file("etc/.wh.b", "few")
+        .dir("usr/share/doc")
+        .file("usr/share/doc/.wh..wh..opq", "");
     tar.file("usr/share/doc/new", noise(92, 15)).file("usr/share/replaced", "short now");
     tar.file("usr/lib/large-again", noise(5 << 20, 3)).file("usr/share/passwd-again", noise(5000, 1));
     tar.link(EntryType::Link, "usr/bin/ping-third", "usr/bin/ping");
@@ -237,4 +260,107 @@ fn policy() -> Vec<u8> {
         .file(format!("{files}.subs_dist"), "# none\n/var/lib /etc\n");
     tar.file("alias/tool", noise(100, 16));
     tar.end()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Directory,
+    Other,
+}
+
+/// Makes layers that every reader has to understand in the same way: parents come first, no path
+/// comes twice, whiteouts come before everything else.
+struct Random {
+    state: u32,
+    tree: BTreeMap<String, Kind>,
+}
+
+impl Random {
+    fn new(seed: u32) -> Self {
+        Self { state: seed.wrapping_mul(2_654_435_761) | 1, tree: BTreeMap::new() }
+    }
+
+    /// Below `limit`.
+    fn below(&mut self, limit: usize) -> usize {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 17;
+        self.state ^= self.state << 5;
+        self.state as usize % limit
+    }
+
+    fn pick(&mut self, kind: Kind) -> Option<String> {
+        let paths: Vec<String> =
+            self.tree.iter().filter(|(_, found)| **found == kind).map(|(path, _)| path.clone()).collect();
+        (!paths.is_empty()).then(|| paths[self.below(paths.len())].clone())
+    }
+
+    fn remove(&mut self, path: &str) {
+        let below = format!("{path}/");
+        self.tree.retain(|other, _| other != path && !other.starts_with(&below));
+    }
+
+    fn layer(&mut self) -> Vec<u8> {
+        let mut tar = Tar::new();
+        let mut touched = BTreeSet::new();
+        for _ in 0..self.below(5) {
+            self.whiteout(&mut tar);
+        }
+        for name in ["usr", "boot", "sysroot", "run", "etc"] {
+            if self.tree.insert(name.to_owned(), Kind::Directory).is_none() {
+                tar.dir(name);
+            }
+            touched.insert(name.to_owned());
+        }
+        for _ in 0..40 {
+            self.add(&mut tar, &mut touched);
+        }
+        tar.end()
+    }
+
+    fn whiteout(&mut self, tar: &mut Tar) {
+        let Some(path) = self.pick(Kind::Other) else { return };
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        if self.below(4) == 0 {
+            tar.file(format!("{parent}/.wh..wh..opq"), "");
+            self.tree.retain(|other, _| !other.starts_with(&format!("{parent}/")));
+        } else {
+            tar.file(format!("{parent}/.wh.{name}"), "");
+            self.remove(&path);
+        }
+    }
+
+    fn add(&mut self, tar: &mut Tar, touched: &mut BTreeSet<String>) {
+        let parent = self.pick(Kind::Directory).unwrap();
+        let path = format!("{parent}/{}", ["a", "b", "c", "\u{e9}", "long name"][self.below(5)]);
+        let below = format!("{path}/");
+        if path.matches('/').count() > 4 || touched.iter().any(|other| *other == path || other.starts_with(&below)) {
+            return;
+        }
+        let mut kind = Kind::Other;
+        let seed = self.state;
+        match self.below(8) {
+            0 | 1 => {
+                kind = Kind::Directory;
+                let mode = 0o700 | u32::try_from(self.below(64)).unwrap();
+                tar.entry(path.as_bytes(), EntryType::Directory, mode, &[], &[]);
+            }
+            2 => drop(tar.link(EntryType::Symlink, &path, ["a", "../b", "/etc/none"][self.below(3)])),
+            3 => match self.pick(Kind::Other) {
+                Some(target) if target != path => drop(tar.link(EntryType::Link, &path, &target)),
+                _ => return,
+            },
+            4 => drop(tar.entry(path.as_bytes(), EntryType::Fifo, 0o600, &[], &[])),
+            5 => drop(tar.pax(&[("SCHILY.xattr.security.capability", CAPABILITY)]).file(&path, noise(70, seed % 4))),
+            _ => {
+                let size = [0, 10, 64, 65, 4096, 5000, 70_000][self.below(7)];
+                tar.file(&path, noise(size, seed % 3));
+            }
+        }
+        let stays = kind == Kind::Directory && self.tree.get(&path) == Some(&Kind::Directory);
+        if !stays {
+            self.remove(&path);
+        }
+        self.tree.insert(path.clone(), kind);
+        touched.insert(path);
+    }
 }

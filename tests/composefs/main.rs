@@ -167,6 +167,23 @@ fn every_file_is_the_same_with_a_selinux_policy() {
 }
 
 #[test]
+fn every_file_is_the_same_for_random_layers() {
+    for seed in 0..24 {
+        let formats = if seed % 2 == 0 { Formats::V1 } else { Formats::V2 };
+        println!("seed {seed}");
+        same_repository(&Fixture::random(seed), formats);
+    }
+}
+
+/// A signed kernel image names the id of the system it boots, and is in the image itself.
+#[test]
+fn a_layer_below_boot_does_not_change_the_id() {
+    let id = |fixture: &Fixture| Ours::of(fixture, Formats::V1AndV2).repository.ids;
+    assert_eq!(id(&Fixture::plain()), id(&Fixture::sealed()));
+    assert_ne!(id(&Fixture::plain()), id(&Fixture::with_policy()));
+}
+
+#[test]
 fn both_formats_side_by_side_have_the_ids_they_have_alone() {
     let fixture = Fixture::with_policy();
     let both = Ours::of(&fixture, Formats::V1AndV2);
@@ -229,8 +246,16 @@ fn the_physical_root() {
     let mtime = Mtime::from_seconds(1_700_000_000);
     let entries = physical_root(&mut ours.repository, &deployment, mtime).unwrap();
     let id = deployment.id.to_string();
-    let listing: Vec<String> =
-        entries.iter().filter(|entry| !is_object(entry)).map(|entry| line(entry).replace(&id, "ID")).collect();
+    let mut seen = BTreeSet::from([Vec::new()]);
+    for entry in &entries {
+        let slash = entry.path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        assert!(seen.contains(&entry.path[..slash]), "{} before its parent", entry.path.escape_ascii());
+        assert!(seen.insert(entry.path.clone()), "{} twice", entry.path.escape_ascii());
+    }
+    let mut listing: Vec<String> =
+        entries.iter().filter(|entry| !is_object(entry)).map(line).map(|line| line.replace(&id, "ID")).collect();
+    // The order of two images is that of their digests.
+    listing.sort();
     // Digests depend on this machine's architecture; that links lead to the right objects is compared with the crate.
     let filters = [(r"objects/[0-9a-f]{2}/[0-9a-f]{126}", "objects/HEX"), (r"[0-9a-f]{64,}", "HEX")];
     insta::with_settings!({filters => filters}, { insta::assert_snapshot!(listing.join("\n")) });
