@@ -359,7 +359,7 @@ fn files_asked_for_are_at_hand_and_trees_prove_objects() {
         tags: Vec::new(),
     };
     let repository = write_repository(&image, &layers, &CrateWriter, &options, &mut sink).unwrap();
-    let content = repository.image.node(repository.image.lookup(kernel).unwrap()).content().unwrap();
+    let content = repository.root.node(repository.root.lookup(kernel).unwrap()).content().unwrap();
     let bytes = repository.contents.bytes(content).unwrap();
     assert_eq!(sink.objects[&VerityDigest::of(bytes)], bytes);
     for (digest, content) in &sink.objects {

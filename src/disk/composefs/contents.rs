@@ -21,14 +21,22 @@ pub enum Stored<'c> {
 /// The contents of all files of all layers, by layer and offset.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// In the order of the layers, so sorted.
-    pub(super) inline: Vec<(u16, u64, Box<[u8]>)>,
+    /// Small files: layer, offset and where they begin in `bytes`. In the order of the layers, so sorted.
+    inline: Vec<(u16, u64, usize)>,
+    bytes: Vec<u8>,
+    /// The others, sorted too.
     pub(super) objects: Vec<(u16, u64, VerityDigest)>,
     /// Contents of objects that were asked for, by layer and offset.
     pub(super) kept: BTreeMap<(u16, u64), Vec<u8>>,
 }
 
 impl Contents {
+    /// Adds a small file behind all others.
+    pub(super) fn add_inline(&mut self, layer: u16, offset: u64, bytes: &[u8]) {
+        self.inline.push((layer, offset, self.bytes.len()));
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// Where a file's content is; `None` when it is none of a layer that was read.
     pub fn stored<'c>(&'c self, content: &'c Content) -> Option<Stored<'c>> {
         match content {
@@ -38,7 +46,8 @@ impl Contents {
             Content::Stream { layer, offset, size } if *size <= INLINE_LIMIT => {
                 let key = (*layer, *offset);
                 let at = self.inline.binary_search_by_key(&key, |(layer, offset, _)| (*layer, *offset)).ok()?;
-                Some(Stored::Inline(&self.inline[at].2))
+                let bytes = &self.bytes[self.inline[at].2..];
+                Some(Stored::Inline(&bytes[..usize::try_from(*size).ok()?]))
             }
             Content::Stream { layer, offset, size } => {
                 let key = (*layer, *offset);

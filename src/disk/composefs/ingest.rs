@@ -107,9 +107,9 @@ fn take_content(
         return take_marker(splitter, layer, entry.offset, content);
     };
     if size <= INLINE_LIMIT {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(usize::try_from(INLINE_LIMIT).unwrap_or(0));
         content.read_to_end(&mut bytes)?;
-        contents.inline.push((layer, entry.offset, bytes.into()));
+        contents.add_inline(layer, entry.offset, &bytes);
         return Ok(());
     }
     let mut kept = (size <= KEEP_LIMIT && keep(&entry.path)).then(Vec::new);

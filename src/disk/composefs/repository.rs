@@ -13,7 +13,7 @@ use super::ingest::{Ingested, ingest};
 use super::place::{ObjectSink, Placer};
 use super::selinux::{FileContexts, PolicyError, parse_policy_name};
 use super::split_stream::{SplitStream, StreamKind};
-use super::transform::{for_boot, for_oci};
+use super::transform::{for_boot, for_oci, subtree};
 use crate::disk::verity::{Trees, VerityDigest};
 use crate::oci::{Image, ImageTree, LayerSource};
 
@@ -78,10 +78,10 @@ pub struct Link {
 /// A repository: everything but the objects' content, which the sink has.
 #[derive(Debug)]
 pub struct Repository {
-    /// The image as its layers have it.
-    pub image: ImageTree,
     /// The tree that is mounted: transformed and labelled.
     pub root: ImageTree,
+    /// The image's `/boot`, which is empty in `root`, as its layers have it; nothing else.
+    pub boot: ImageTree,
     /// Where each file's content went, for both trees.
     pub contents: Contents,
     /// The ids of the deployment, by version: digests of the EROFS images of `root`.
@@ -116,9 +116,9 @@ pub fn write_repository(
 ) -> Result<Repository, ComposefsError> {
     let mut placer = Placer::new(sink, options.trees);
     let keep = |path: &[u8]| is_policy(path) || (options.keep)(path);
-    let Ingested { tree, contents, layers: streams } = ingest(layers, &keep, &mut placer)?;
+    let Ingested { tree: mut root, contents, layers: streams } = ingest(layers, &keep, &mut placer)?;
 
-    let mut root = tree.clone();
+    let boot = subtree(&root, "boot")?;
     for_oci(&mut root)?;
     let mut writer = ImageWriter { erofs, contents: &contents, formats: options.formats, placer: &mut placer };
     let plain = writer.write(&root)?;
@@ -129,7 +129,7 @@ pub fn write_repository(
     let manifest = Documents { image, streams: &streams, plain: &plain, boot: &ids }.write(&mut placer)?;
     let links = links(image, &options.tags, &manifest, &streams, plain.values().chain(ids.values()));
     let metadata = metadata(options.formats);
-    Ok(Repository { image: tree, root, contents, ids, objects: placer.into_stored(), metadata, links, policy })
+    Ok(Repository { root, boot, contents, ids, objects: placer.into_stored(), metadata, links, policy })
 }
 
 fn metadata(formats: Formats) -> Vec<u8> {

@@ -48,6 +48,18 @@ pub(super) fn for_boot(tree: &mut ImageTree, policy: Option<&mut FileContexts>) 
     }
 }
 
+/// A tree of nothing but what is at `path`; a file with several names there becomes several files.
+///
+/// # Errors
+/// None but for paths a tree does not have.
+pub(super) fn subtree(tree: &ImageTree, path: &str) -> Result<ImageTree, ComposefsError> {
+    let mut part = ImageTree::new();
+    for entry in tree.walk_from(path) {
+        part.insert(&entry.path, copy_of(entry.node), entry.node.metadata().clone())?;
+    }
+    Ok(part)
+}
+
 fn directory(tree: &ImageTree, name: &'static str) -> Result<NodeId, ComposefsError> {
     let found = tree.lookup(name).filter(|id| tree.node(*id).children().is_some());
     found.ok_or(ComposefsError::NoDirectory { name })
@@ -226,6 +238,15 @@ mod tests {
             let metadata = tree.node(tree.lookup(name).unwrap()).metadata();
             assert_eq!(metadata.mtime, USR_TIME, "{name}");
         }
+    }
+
+    #[test]
+    fn boot_is_kept_by_itself() {
+        let part = subtree(&image(), "boot").unwrap();
+        let paths: Vec<String> = part.walk().map(|entry| String::from_utf8(entry.path).unwrap()).collect();
+        assert_eq!(paths, ["", "boot", "boot/efi", "boot/efi/kernel"]);
+        assert_eq!(part.node(part.lookup("boot/efi/kernel").unwrap()).content(), Some(&Content::from_bytes(*b"x")));
+        assert_eq!(subtree(&image(), "none").unwrap().walk().count(), 1);
     }
 
     #[test]
