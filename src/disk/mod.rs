@@ -1,15 +1,17 @@
-//! Disks: partitions, file systems and boot files, written as bytes over streams.
+//! Disks: partitions, file systems, the composefs repository of an image and boot files, as bytes over streams.
 //!
 //! Owns every on-disk format the program writes itself. Works over `Read`,
 //! `Write` and `Seek` only: no process is run and no path is opened here.
 
 pub mod boot;
+pub mod composefs;
 pub mod esp;
 pub mod ext4;
 pub mod gpt;
 pub mod ids;
 pub mod inspect;
 mod sector;
+pub mod verity;
 mod window;
 
 pub use sector::SectorSize;

@@ -35,7 +35,8 @@ pub struct MergePolicy {
     pub duplicates: Duplicates,
 }
 
-/// Sees every file's content while layers are read for the first time, also of files that a later entry or layer replaces.
+/// Sees every file's content while layers are read for the first time, also of files that a later entry or layer replaces
+/// and of whiteouts that have any.
 ///
 /// The entry's layer and [`LayerEntry::offset`] are what [`Content::Stream`] has for the files that remain.
 pub type OnContent<'a> = &'a mut dyn FnMut(usize, &LayerEntry, &mut dyn Read) -> io::Result<()>;
@@ -85,7 +86,7 @@ impl ImageTree {
         let mut tar = TarReader::new(stream, policy.limits);
         let mut merge = Merge::new(self, *policy);
         while let Some(entry) = tar.next_entry().map_err(read_error)? {
-            if matches!(entry.kind, EntryKind::File { size } if size > 0) {
+            if tar.content().remaining() > 0 {
                 on_content(layer, &entry, &mut tar.content()).map_err(|source| sink_error(&entry, layer, source))?;
             }
             merge.apply(entry)?;
