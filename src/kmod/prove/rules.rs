@@ -68,7 +68,10 @@ fn has_firmware(name: &str, present: &BTreeSet<String>) -> bool {
 
 /// Follows `depends=` through all modules: those of the kernel that were read on the way, and what is missing.
 pub(super) fn dependencies(input: &ProofInput<'_>, modules: &[Module<'_>]) -> (Vec<ModuleInfo>, Vec<Finding>) {
-    let own: BTreeSet<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    // A distribution may rename the file after the build; `depends=` keeps to the name the module has for itself,
+    // and depmod goes by symbols.
+    let inner = modules.iter().filter_map(|module| module.info.name.as_deref()).map(normalized);
+    let own: BTreeSet<String> = modules.iter().map(|module| module.name.clone()).chain(inner).collect();
     let in_tree: BTreeMap<String, &String> = input.in_tree.iter().map(|path| (module_name(path), path)).collect();
     let (mut read, mut findings, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     let wanted = |path: &str, info: &ModuleInfo| {
@@ -77,7 +80,7 @@ pub(super) fn dependencies(input: &ProofInput<'_>, modules: &[Module<'_>]) -> (V
     };
     let mut open: Vec<(String, String)> = modules.iter().flat_map(|module| wanted(module.path, &module.info)).collect();
     while let Some((user, name)) = open.pop() {
-        if own.contains(name.as_str()) || input.built_in.contains(&name) || seen.contains(&name) {
+        if own.contains(&name) || input.built_in.contains(&name) || seen.contains(&name) {
             continue;
         }
         let Some(path) = in_tree.get(&name) else {

@@ -162,6 +162,18 @@ fn each_fault_is_found() {
     }
 }
 
+/// As Debian does it with NVIDIA's drivers, several versions of which may be installed.
+#[test]
+fn a_renamed_file_still_is_the_module_that_others_depend_on() {
+    let printk = Part::Version("_printk", 0xcafe_0001);
+    let case = Case::new(&[
+        in_tree(),
+        ("updates/nvidia-current.ko", module(&["license=GPL", "name=nvidia"], &[printk])),
+        ("updates/nvidia-current-drm.ko", module(&["license=GPL", "name=nvidia_drm", "depends=nvidia"], &[printk])),
+    ]);
+    assert_eq!(case.findings(SignaturePolicy::Optional), [""; 0]);
+}
+
 fn xz(data: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut options = lzma_rust2::XzOptions::with_preset(1);
