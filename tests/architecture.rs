@@ -14,7 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("disk", &["model", "sys", "oci"]),
     ("kernel", &["model", "sys", "oci"]),
     ("kmod", &["model", "sys", "oci"]),
-    ("lint", &["oci"]),
+    ("lint", &["model", "oci"]),
     ("config", &["model", "sys", "oci"]),
     ("tool", &["model", "sys", "oci"]),
     ("plan", &["model", "config", "kernel"]),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
-
+use crate::model::FindingCode as _;
+pub use crate::model::{Page, Severity};
 use crate::{kmod, lint};
 
 /// How far a mistyped code may be from the one that is offered instead.
@@ -11,91 +11,10 @@ const NEAR: usize = 2;
 /// How many are offered at most.
 const OFFERED: usize = 4;
 
-/// The page of one code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Page {
-    /// The code.
-    pub code: &'static str,
-    /// What is found, in one line.
-    pub title: &'static str,
-    /// How much it weighs.
-    pub severity: Severity,
-    /// What it means and how it comes about.
-    pub paragraph: &'static str,
-    /// What to do about it.
-    pub fix: &'static str,
-}
-
-/// How much a finding weighs, whichever room it comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// The image must not be published.
-    Failure,
-    /// Most images should not be so; this one may have its reason.
-    Warning,
-    /// Worth knowing.
-    Note,
-}
-
-impl std::fmt::Display for Severity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Failure => "failure",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        })
-    }
-}
-
-impl From<kmod::Severity> for Severity {
-    fn from(severity: kmod::Severity) -> Self {
-        match severity {
-            kmod::Severity::Failure => Self::Failure,
-            kmod::Severity::Note => Self::Note,
-        }
-    }
-}
-
-impl From<lint::Severity> for Severity {
-    fn from(severity: lint::Severity) -> Self {
-        match severity {
-            lint::Severity::Error => Self::Failure,
-            lint::Severity::Warning => Self::Warning,
-            lint::Severity::Note => Self::Note,
-        }
-    }
-}
-
-impl From<kmod::Code> for Page {
-    fn from(code: kmod::Code) -> Self {
-        Self {
-            code: code.as_str(),
-            title: code.title(),
-            severity: code.severity().into(),
-            paragraph: code.paragraph(),
-            fix: code.fix(),
-        }
-    }
-}
-
-impl From<lint::Code> for Page {
-    fn from(code: lint::Code) -> Self {
-        Self {
-            code: code.as_str(),
-            title: code.title(),
-            severity: code.severity().into(),
-            paragraph: code.paragraph(),
-            fix: code.fix(),
-        }
-    }
-}
-
 /// All pages, by code.
 pub fn pages() -> Vec<Page> {
-    let modules = kmod::Code::ALL.iter().copied().map(Page::from);
-    let mut pages: Vec<Page> = modules.chain(lint::Code::ALL.iter().copied().map(Page::from)).collect();
+    let modules = kmod::Code::ALL.iter().map(|code| code.page());
+    let mut pages: Vec<Page> = modules.chain(lint::Code::ALL.iter().map(|code| code.page())).collect();
     pages.sort_by_key(|page| page.code);
     pages
 }
@@ -107,7 +26,7 @@ pub fn pages() -> Vec<Page> {
 pub fn find(text: &str) -> Result<Page, Vec<&'static str>> {
     let pages = pages();
     if let Some(page) = pages.iter().find(|page| page.code.eq_ignore_ascii_case(text)) {
-        return Ok(page.clone());
+        return Ok(*page);
     }
     let wanted = text.to_ascii_uppercase();
     let mut near: Vec<(usize, &'static str)> =

@@ -4,6 +4,8 @@ mod page;
 
 use std::fmt;
 
+use crate::model::{self, FindingCode, Page, Severity};
+
 /// What kind of problem; the text of a code never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -254,15 +256,6 @@ impl Code {
     }
 }
 
-/// What a finding means for the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// It must not be published.
-    Failure,
-    /// Worth knowing; nothing is wrong.
-    Note,
-}
-
 impl Code {
     /// Whether findings of this kind fail an image.
     pub const fn severity(self) -> Severity {
@@ -285,22 +278,20 @@ impl fmt::Display for Code {
     }
 }
 
-/// One problem found.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    /// What kind.
-    pub code: Code,
-    /// The module, file or package it is about.
-    pub subject: String,
-    /// What is wrong, as the rest of a sentence that begins with the subject.
-    pub message: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.code, self.subject, self.message)
+impl FindingCode for Code {
+    fn page(self) -> Page {
+        Page {
+            code: self.as_str(),
+            title: self.title(),
+            severity: self.severity(),
+            paragraph: self.paragraph(),
+            fix: self.fix(),
+        }
     }
 }
+
+/// One problem found.
+pub type Finding = model::Finding<Code>;
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ mod prove;
 mod symvers;
 
 pub use check::{BuiltModule, check_modules, is_module_path};
-pub use finding::{Code, Finding, Severity};
+pub use finding::{Code, Finding};
 pub use index::{ModuleIndex, parse_builtin, parse_dracut_drivers, parse_modules_load};
 pub use inspect::{
     Certificate, Compression, DigestAlgorithm, ElfError, Export, Import, InspectError, ModuleInfo, ModuleSignature,

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::page::{self, Page};
+use super::page;
+use crate::model::{self, FindingCode, Page, Severity};
 
 /// What kind of problem; the text of a code never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,13 +148,9 @@ impl Code {
         Self::OwnerUnknown,
     ];
 
-    const fn page(self) -> &'static Page {
-        page::of(self)
-    }
-
     /// The code as reports print it.
     pub const fn as_str(self) -> &'static str {
-        self.page().text
+        page::of(self).code
     }
 
     /// The code of this text, in upper or lower case.
@@ -163,22 +160,22 @@ impl Code {
 
     /// How grave findings of this kind are.
     pub const fn severity(self) -> Severity {
-        self.page().severity
+        page::of(self).severity
     }
 
     /// What is found, in one line.
     pub const fn title(self) -> &'static str {
-        self.page().title
+        page::of(self).title
     }
 
     /// What it means and how it comes about; for bootc's own lints with the name they have there.
     pub const fn paragraph(self) -> &'static str {
-        self.page().paragraph
+        page::of(self).paragraph
     }
 
     /// What the operator does about it.
     pub const fn fix(self) -> &'static str {
-        self.page().fix
+        page::of(self).fix
     }
 }
 
@@ -188,33 +185,14 @@ impl fmt::Display for Code {
     }
 }
 
-/// What a finding means for the image, gravest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// It does not install, does not boot, or must not be published.
-    Error,
-    /// It boots, and will hurt later: at an update, or on some machines.
-    Warning,
-    /// Worth knowing; nothing is wrong.
-    Note,
+impl FindingCode for Code {
+    fn page(self) -> Page {
+        *page::of(self)
+    }
 }
 
 /// One problem found.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    /// What kind.
-    pub code: Code,
-    /// The absolute path, account or label it is about.
-    pub subject: String,
-    /// What is wrong, as the rest of a sentence that begins with the subject.
-    pub message: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.code, self.subject, self.message)
-    }
-}
+pub type Finding = model::Finding<Code>;
 
 #[cfg(test)]
 mod tests {
@@ -237,13 +215,13 @@ mod tests {
     fn every_lint_of_bootc_is_named_where_it_is_covered() {
         // The list of `bootc container lint --list`, and how grave bootc takes each.
         for (name, severity) in [
-            ("kernel", Severity::Error),
-            ("var-run", Severity::Error),
-            ("etc-usretc", Severity::Error),
-            ("bootc-kargs", Severity::Error),
-            ("utf8", Severity::Error),
-            ("api-base-directories", Severity::Error),
-            ("baseimage-root", Severity::Error),
+            ("kernel", Severity::Failure),
+            ("var-run", Severity::Failure),
+            ("etc-usretc", Severity::Failure),
+            ("bootc-kargs", Severity::Failure),
+            ("utf8", Severity::Failure),
+            ("api-base-directories", Severity::Failure),
+            ("baseimage-root", Severity::Failure),
             ("baseimage-composefs", Severity::Warning),
             ("buildah-injected", Severity::Warning),
             ("var-log", Severity::Warning),

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 
 use oci_spec::image::{Arch, ImageConfiguration};
 
-pub use code::{Code, Finding, Severity};
+pub use code::{Code, Finding};
 pub use initramfs::Initramfs;
 
 use crate::oci::tree::{Kind, TreeError};

@@ -7,6 +7,7 @@
 //! May not touch file systems, processes, the environment, the clock or logging.
 
 mod artifact;
+mod finding;
 mod ident;
 mod image_ref;
 mod kernel;
@@ -19,6 +20,7 @@ mod size;
 mod time;
 
 pub use artifact::ArtifactKind;
+pub use finding::{Finding, FindingCode, Page, Severity};
 pub use ident::{
     ConnectionName, GroupName, HostName, Hostname, IdentError, InterfacePattern, Karg, KmodSetName, ModuleName,
     PackageName, ProjectName, RepositoryName, Sha256Hex, TierName, UnitName, UserName,

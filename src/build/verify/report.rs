@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::codes::Severity;
 use super::Proven;
-use crate::kmod::{Finding, SymbolSource};
-use crate::lint;
+use crate::kmod::SymbolSource;
+use crate::model::{Finding, FindingCode, Severity};
 
 /// The modules of an image or folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -87,27 +86,15 @@ impl Reported {
     }
 }
 
-impl From<&Finding> for Reported {
-    fn from(finding: &Finding) -> Self {
+impl<C: FindingCode> From<&Finding<C>> for Reported {
+    fn from(finding: &Finding<C>) -> Self {
+        let page = finding.code.page();
         Self {
-            code: finding.code.as_str(),
+            code: page.code,
             subject: finding.subject.clone(),
             message: finding.message.clone(),
-            fix: finding.code.fix(),
-            severity: finding.code.severity().into(),
-            allowed: None,
-        }
-    }
-}
-
-impl From<&lint::Finding> for Reported {
-    fn from(finding: &lint::Finding) -> Self {
-        Self {
-            code: finding.code.as_str(),
-            subject: finding.subject.clone(),
-            message: finding.message.clone(),
-            fix: finding.code.fix(),
-            severity: finding.code.severity().into(),
+            fix: page.fix,
+            severity: page.severity,
             allowed: None,
         }
     }

@@ -14,10 +14,10 @@ pub use signature::SignaturePolicy;
 use symbols::Symbols;
 
 use super::check::{BuiltModule, check_names, check_place, finding, normalized};
-use super::finding::{Code, Finding, Severity};
+use super::finding::{Code, Finding};
 use super::inspect::{Certificate, InspectError, ModuleInfo, decompress, inspect, inspect_decompressed};
 use super::symvers::Symvers;
-use crate::model::KernelRelease;
+use crate::model::{KernelRelease, Severity};
 use crate::sys::map_all;
 
 /// Decompressing fewer takes less time than starting a thread for them.

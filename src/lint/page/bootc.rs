@@ -1,12 +1,12 @@
 //! What `bootc container lint` checks too. Each paragraph ends with bootc's own name for it.
 
-use super::Page;
-use super::Severity::{Error, Warning};
+use crate::model::Page;
+use crate::model::Severity::{Failure, Warning};
 
 pub(super) const PAGES: &[Page] = &[
     Page {
-        text: "BOOT001",
-        severity: Error,
+        code: "BOOT001",
+        severity: Failure,
         title: "there is no kernel",
         paragraph: "A bootable image has one folder below `/usr/lib/modules` with a `vmlinuz` in it, or one unified \
                     kernel image in `/boot/EFI/Linux`. Without it there is nothing to boot; bootc notices only when it \
@@ -14,32 +14,32 @@ pub(super) const PAGES: &[Page] = &[
         fix: "install the kernel package in tier 1, and see that its image ends as `/usr/lib/modules/KVER/vmlinuz`",
     },
     Page {
-        text: "BOOT002",
-        severity: Error,
+        code: "BOOT002",
+        severity: Failure,
         title: "there is more than one kernel",
         paragraph: "Which of several kernels would be booted is not defined, so bootc refuses such images. It comes \
                     about when an upgrade installs the next kernel beside the one of the base. bootc: `kernel`.",
         fix: "remove all kernel packages but one, or pin the kernel that modules are built for",
     },
     Page {
-        text: "BOOT003",
-        severity: Error,
+        code: "BOOT003",
+        severity: Failure,
         title: "/var/run is a folder of its own",
         paragraph: "`/var/run` is a link to `/run`. As a folder it keeps process files and sockets over reboots, where \
                     programs that look in `/run` do not find them. bootc: `var-run`.",
         fix: "remove `/var/run`: systemd-tmpfiles makes the link",
     },
     Page {
-        text: "BOOT004",
-        severity: Error,
+        code: "BOOT004",
+        severity: Failure,
         title: "there are both /etc and /usr/etc",
         paragraph: "bootc's ostree storage moves the image's `/etc` to `/usr/etc` itself. An image that has both leaves \
                     open which one a host gets. bootc: `etc-usretc`.",
         fix: "move what is in `/usr/etc` to `/etc`",
     },
     Page {
-        text: "BOOT005",
-        severity: Error,
+        code: "BOOT005",
+        severity: Failure,
         title: "a file of kernel arguments cannot be read",
         paragraph: "Files in `/usr/lib/bootc/kargs.d` are TOML with `kargs`, a list of strings, and optionally \
                     `match-architectures`. bootc stops at anything else, at installation and at every update. \
@@ -47,31 +47,31 @@ pub(super) const PAGES: &[Page] = &[
         fix: "write `kargs = [\"name=value\"]`, one string per argument, and no other key",
     },
     Page {
-        text: "BOOT006",
-        severity: Error,
+        code: "BOOT006",
+        severity: Failure,
         title: "a name is not UTF-8",
         paragraph: "A file's name or a link's target has bytes that are no UTF-8 text. The ostree storage of bootc \
                     cannot hold it and fails at installation. bootc: `utf8`.",
         fix: "rename the file; test data of packages is the usual source and can be removed",
     },
     Page {
-        text: "BOOT007",
-        severity: Error,
+        code: "BOOT007",
+        severity: Failure,
         title: "a mount point of the system is missing",
         paragraph: "`/dev`, `/proc`, `/sys`, `/run`, `/tmp` and `/var` are mounted over at boot. The root is read-only, \
                     so a folder that is missing, or is a link, cannot be made then. bootc: `api-base-directories`.",
         fix: "make it a folder in the image; archives that leave out empty folders lose them",
     },
     Page {
-        text: "BOOT008",
-        severity: Error,
+        code: "BOOT008",
+        severity: Failure,
         title: "the folders bootc keeps its storage under are missing",
         paragraph: "The physical root is mounted at `/sysroot`, and `/ostree` is a link to `sysroot/ostree`, on hosts \
                     with composefs storage as well. Neither can be made on a read-only root. bootc: `baseimage-root`.",
         fix: "`mkdir /sysroot && ln -s sysroot/ostree /ostree`",
     },
     Page {
-        text: "BOOT009",
+        code: "BOOT009",
         severity: Warning,
         title: "composefs is not enabled",
         paragraph: "Without composefs the files below `/usr` are protected only by a read-only mount. It is enabled by \
@@ -81,7 +81,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "enable it in `/usr/lib/ostree/prepare-root.conf` and make the initramfs again",
     },
     Page {
-        text: "BOOT010",
+        code: "BOOT010",
         severity: Warning,
         title: "a placeholder of the container tool is in the image",
         paragraph: "Container tools mount over `/etc/hostname` and `/etc/resolv.conf` while they build and may leave \
@@ -89,7 +89,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "remove the file in the last step, or take the layer without it",
     },
     Page {
-        text: "BOOT011",
+        code: "BOOT011",
         severity: Warning,
         title: "a log of the build is in the image",
         paragraph: "Logs belong to one machine. Those of a build make images differ from run to run, and may tell names \
@@ -97,7 +97,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "empty `/var/log` in the last step",
     },
     Page {
-        text: "BOOT012",
+        code: "BOOT012",
         severity: Warning,
         title: "something in /var is not declared",
         paragraph: "`/var` is copied to a host once, when it is installed, and never again. What an update brings there \
@@ -106,7 +106,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "declare it in `/usr/lib/tmpfiles.d`, or remove it",
     },
     Page {
-        text: "BOOT013",
+        code: "BOOT013",
         severity: Warning,
         title: "a user or group is not declared",
         paragraph: "A host keeps its own `/etc/passwd` and `/etc/group` over updates once they were changed. An account \
@@ -114,7 +114,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "declare it in `/usr/lib/sysusers.d`, with the number that its files have",
     },
     Page {
-        text: "BOOT014",
+        code: "BOOT014",
         severity: Warning,
         title: "/boot is not an empty folder",
         paragraph: "Something else is mounted over `/boot`, so what the image has there is dead weight, and a kernel \
@@ -123,7 +123,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "keep the kernel in `/usr/lib/modules/KVER` and empty `/boot`",
     },
     Page {
-        text: "BOOT015",
+        code: "BOOT015",
         severity: Warning,
         title: "there is something in /run or /tmp",
         paragraph: "Both are file systems in memory on a host, so that nobody ever sees what the image has there. It is \

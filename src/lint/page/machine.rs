@@ -1,11 +1,11 @@
 //! Traces of one machine, and permissions.
 
-use super::Page;
-use super::Severity::{Error, Note, Warning};
+use crate::model::Page;
+use crate::model::Severity::{Failure, Note, Warning};
 
 pub(super) const PAGES: &[Page] = &[
     Page {
-        text: "BOOT031",
+        code: "BOOT031",
         severity: Warning,
         title: "/etc/fstab names a device",
         paragraph: "The line is true for the machine it was written on. On others systemd waits for the device and ends \
@@ -13,8 +13,8 @@ pub(super) const PAGES: &[Page] = &[
         fix: "leave fstab empty; mount by label, or by a unit of the host that has the disk",
     },
     Page {
-        text: "BOOT032",
-        severity: Error,
+        code: "BOOT032",
+        severity: Failure,
         title: "the image has a machine id",
         paragraph: "All hosts of this image would have the same identity: in the journal, for DHCP and for everything \
                     that derives keys from it. The file may be empty, or hold the word `uninitialized`, which also \
@@ -22,23 +22,23 @@ pub(super) const PAGES: &[Page] = &[
         fix: "write `uninitialized` to `/etc/machine-id` in the last step",
     },
     Page {
-        text: "BOOT033",
-        severity: Error,
+        code: "BOOT033",
+        severity: Failure,
         title: "the image has SSH host keys",
         paragraph: "Whoever can pull the image can pose as every host made from it. Packages make the keys when they \
                     are installed.",
         fix: "treat the keys as published; remove `/etc/ssh/ssh_host_*` and let a unit make them at first boot",
     },
     Page {
-        text: "BOOT034",
-        severity: Error,
+        code: "BOOT034",
+        severity: Failure,
         title: "the image has a secret that each machine makes for itself",
         paragraph: "A seed of random numbers, or the key that systemd encrypts credentials with. Shared by all hosts \
                     and everybody who can pull the image, it protects nothing.",
         fix: "remove it in the last step: it is made at first boot",
     },
     Page {
-        text: "BOOT035",
+        code: "BOOT035",
         severity: Warning,
         title: "a link leads to a folder of the builder",
         paragraph: "The target is an absolute path that exists only where the image was built: a temporary folder, a \
@@ -46,39 +46,39 @@ pub(super) const PAGES: &[Page] = &[
         fix: "make the link relative, or install the file it means",
     },
     Page {
-        text: "BOOT036",
-        severity: Error,
+        code: "BOOT036",
+        severity: Failure,
         title: "everybody may write to a file or folder",
         paragraph: "Any process of a host could change it where it is writable, such as in `/etc`. Folders for everybody \
                     have the sticky bit set, like `/tmp`.",
         fix: "`chmod o-w`, or mode 1777 for a folder that is meant to be shared",
     },
     Page {
-        text: "BOOT037",
-        severity: Error,
+        code: "BOOT037",
+        severity: Failure,
         title: "a folder of the system is closed to its services",
         paragraph: "Services that do not run as root must pass through `/`, `/usr` and `/etc`. Bootstrap tools and \
                     archives of temporary folders make a root of mode 0700.",
         fix: "`chmod 0755` on the folder",
     },
     Page {
-        text: "BOOT038",
-        severity: Error,
+        code: "BOOT038",
+        severity: Failure,
         title: "everybody can read the passwords",
         paragraph: "`/etc/shadow` and `/etc/gshadow` hold hashes of passwords, which can be tried out by whoever reads \
                     them.",
         fix: "mode 0640 with group `shadow` on Debian, 0000 on Fedora and its kin",
     },
     Page {
-        text: "BOOT039",
-        severity: Error,
+        code: "BOOT039",
+        severity: Failure,
         title: "sudo's rules are not protected",
         paragraph: "sudo refuses files that somebody but root may write to, and then nobody can become root by it. Where \
                     a file is writable and accepted, the writer is root.",
         fix: "owner root, mode 0440",
     },
     Page {
-        text: "BOOT040",
+        code: "BOOT040",
         severity: Warning,
         title: "a script is set-user-ID",
         paragraph: "Linux ignores the bit on scripts, so the file does not do what its mode says. Interpreters that \
@@ -86,7 +86,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "remove the bit; let a unit, or sudo with one rule, run it",
     },
     Page {
-        text: "BOOT041",
+        code: "BOOT041",
         severity: Warning,
         title: "the image adds a privileged program",
         paragraph: "The base does not give this program set-user-ID, set-group-ID or file capabilities. Each such file \
@@ -94,7 +94,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "remove the bit or the package if no user of the host needs it",
     },
     Page {
-        text: "BOOT042",
+        code: "BOOT042",
         severity: Note,
         title: "the image has a privileged program",
         paragraph: "Set-user-ID, set-group-ID or file capabilities. There is no base to compare with, so all of them \
@@ -102,7 +102,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "nothing to do; check against a base to see only what was added",
     },
     Page {
-        text: "BOOT043",
+        code: "BOOT043",
         severity: Note,
         title: "a setting of the container has no effect on a host",
         paragraph: "Entry point, user and environment of the image's configuration are for containers. A host starts \
@@ -110,7 +110,7 @@ pub(super) const PAGES: &[Page] = &[
         fix: "set it in a unit, in `/etc/environment` or in `/usr/lib/environment.d`",
     },
     Page {
-        text: "BOOT044",
+        code: "BOOT044",
         severity: Warning,
         title: "a file belongs to somebody the image does not know",
         paragraph: "No user or group of the image has the number. Mostly it is that of the person or job that built the \

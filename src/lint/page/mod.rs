@@ -4,17 +4,8 @@ mod boot;
 mod bootc;
 mod machine;
 
-use super::code::{Code, Severity};
-
-/// A row.
-#[derive(Debug)]
-pub(super) struct Page {
-    pub(super) text: &'static str,
-    pub(super) severity: Severity,
-    pub(super) title: &'static str,
-    pub(super) paragraph: &'static str,
-    pub(super) fix: &'static str,
-}
+use super::code::Code;
+use crate::model::Page;
 
 /// The page of a code: the tables follow each other in the order of the codes.
 pub(super) const fn of(code: Code) -> &'static Page {

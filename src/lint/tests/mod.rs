@@ -6,7 +6,8 @@ mod sample;
 
 use std::collections::BTreeSet;
 
-use super::{Code, LintError, Severity, lint};
+use super::{Code, LintError, lint};
+use crate::model::Severity;
 use crate::oci::tree::{Content, NewNode, NoLayers, TreeError};
 use cases::CASES;
 use sample::Sample;
@@ -55,13 +56,13 @@ fn messages_read_on_from_their_subject() {
     assert_eq!(
         text,
         [
-            "Error BOOT005 /usr/lib/bootc/kargs.d/20.toml: unknown field `karg`, expected `kargs` or `match-architectures`",
+            "Failure BOOT005 /usr/lib/bootc/kargs.d/20.toml: unknown field `karg`, expected `kargs` or `match-architectures`",
             "Warning BOOT012 /var/lib/dkms: is in no tmpfiles.d file, as are 2 more below it",
-            "Error BOOT017 /usr/lib/modules/6.12.1/initramfs.img: is not there",
+            "Failure BOOT017 /usr/lib/modules/6.12.1/initramfs.img: is not there",
             "Warning BOOT041 /usr/bin/ping: is set-user-ID for user 0; in the base it is not",
         ]
     );
-    assert!(Severity::Error < Severity::Warning && Severity::Warning < Severity::Note);
+    assert!(Severity::Failure < Severity::Warning && Severity::Warning < Severity::Note);
 }
 
 /// A file in a layer that nobody has: reading it would fail.
