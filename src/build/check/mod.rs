@@ -6,19 +6,21 @@ mod report;
 mod scan;
 
 use std::collections::BTreeSet;
+use std::{panic, thread};
 
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Digest;
 
 use super::error::io;
 pub use super::verify::Reported;
+pub(super) use super::verify::report::counted;
 use super::verify::{self, Asked, KernelReport, Material};
 use super::{BuildError, Project, Session, chain, images};
 use crate::config::{Allow, AllowFile, Family, KmodSet, Tier2};
 use crate::kmod::{Allowances, Allowed, Certificate, Code, SignaturePolicy, Symvers};
 use crate::lint::{self, LintFacts};
 use crate::model::{HostName, ImageLocator, TierName};
-use crate::oci::{BASE_DIGEST, Image, ImageTree, Layout};
+use crate::oci::{BASE_DIGEST, Image, ImageTree, LayerSource, Layout};
 use crate::sys::dirs;
 
 use leftovers::Scope;
@@ -183,8 +185,13 @@ pub fn image(
 pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examined, BuildError> {
     let layers = subject.image.layer_source(subject.layout, chain::limits());
     let mut scan = Scan::read(&session.interrupt, &layers, subject.base_layers)?;
-    let material = Material::of_tree(&scan.tree, &layers, &session.store.work_folder("proof")?)?;
-    let mut kernels = prove(&material, subject.expected);
+    // Each reads all layers once more, and neither waits for the other.
+    let (mut kernels, boot) = thread::scope(|scope| {
+        let boot = scope.spawn(|| judge_boot(subject, &scan, &layers));
+        let material = Material::of_tree(&scan.tree, &layers, &session.store.work_folder("proof")?)?;
+        let kernels = prove(&material, subject.expected);
+        Ok::<_, BuildError>((kernels, boot.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?))
+    })?;
     for kernel in &mut kernels {
         kernel.findings.retain(|finding| !is_of_base(&scan, finding));
         kernel.proven = !kernel.findings.iter().any(Reported::fails);
@@ -195,22 +202,31 @@ pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examin
     let history = images::history(subject.image);
     let scope = Scope { base_layers: subject.base_layers, keys_of_base: subject.keys_of_base, history: &history };
     findings.extend(leftovers::find(session, subject.name, &mut scan, &layers, scope, &mut allowances)?);
-    let facts = LintFacts::of(subject.image.config());
-    let base = (subject.base_layers > 0).then_some(&scan.base);
-    let judged = lint::lint(&scan.tree, &layers, &facts, base)
-        .map_err(|source| BuildError::Lint { image: subject.name.to_owned(), source })?;
-    let judged: Vec<Reported> = judged.iter().map(Reported::from).collect();
-    let mut inherited = BTreeSet::new();
-    if base.is_some() && judged.iter().any(Reported::fails) {
-        let of_base = lint::lint(&scan.base, &layers, &facts, None)
-            .map_err(|source| BuildError::Lint { image: subject.name.to_owned(), source })?;
-        inherited.extend(of_base.iter().map(Reported::from));
-    }
+    let (judged, inherited) = boot;
     findings.extend(judged);
     findings.extend(allowances.unused().iter().map(Reported::from));
     findings.sort();
     findings.dedup();
     Ok(Examined { kernels, findings, inherited })
+}
+
+/// What keeps the image from booting, and what of it keeps the base from booting already.
+fn judge_boot(
+    subject: &Subject<'_>,
+    scan: &Scan,
+    layers: &dyn LayerSource,
+) -> Result<(Vec<Reported>, BTreeSet<Reported>), BuildError> {
+    let facts = LintFacts::of(subject.image.config());
+    let failed = |source| BuildError::Lint { image: subject.name.to_owned(), source };
+    let base = (subject.base_layers > 0).then_some(&scan.base);
+    let judged: Vec<Reported> =
+        lint::lint(&scan.tree, layers, &facts, base).map_err(failed)?.iter().map(Reported::from).collect();
+    let mut inherited = BTreeSet::new();
+    if base.is_some() && judged.iter().any(Reported::fails) {
+        let of_base = lint::lint(&scan.base, layers, &facts, None).map_err(failed)?;
+        inherited.extend(of_base.iter().map(Reported::from));
+    }
+    Ok((judged, inherited))
 }
 
 /// Whether a finding says that a module of the base is not one of ours: nobody promised that it is.

@@ -410,7 +410,7 @@ impl<'a> Job<'a> {
         self.session.audit(Event::new(Verb::Verify, image_name).digest(image.digest()).detail(detail))?;
         let more = match notes.len() {
             0 => String::new(),
-            count => format!("; {count} notes, see imgbuild check {image_name}"),
+            count => format!("; {}, see imgbuild check {image_name}", check::counted(count, "note")),
         };
         step.finish(examined.proof() + &more);
         Ok(())
