@@ -5,7 +5,6 @@ mod packages;
 mod report;
 mod scan;
 
-use std::collections::BTreeSet;
 use std::{panic, thread};
 
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
@@ -106,8 +105,8 @@ pub(super) struct Subject<'a> {
 pub(super) struct Examined {
     pub(super) kernels: Vec<KernelReport>,
     pub(super) findings: Vec<Reported>,
-    /// What keeps the base from booting already.
-    inherited: BTreeSet<Reported>,
+    /// Whether the base would boot, as far as it matters: it is only asked where the image would not.
+    base_boots: bool,
 }
 
 impl Examined {
@@ -116,9 +115,10 @@ impl Examined {
         self.findings.iter().filter(|finding| finding.fails()).cloned().collect()
     }
 
-    /// What must not be published and is not the base's affair.
+    /// What must not be published and is not the base's affair: nothing above makes a base boot that does not.
     pub(super) fn own_failures(&self) -> Vec<Reported> {
-        self.failures().into_iter().filter(|finding| !self.inherited.contains(finding)).collect()
+        let is_own = |finding: &Reported| self.base_boots || Area::of(finding.code) != Area::Boot;
+        self.failures().into_iter().filter(is_own).collect()
     }
 
     /// What is worth knowing, a line each.
@@ -202,31 +202,31 @@ pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examin
     let history = images::history(subject.image);
     let scope = Scope { base_layers: subject.base_layers, keys_of_base: subject.keys_of_base, history: &history };
     findings.extend(leftovers::find(session, subject.name, &mut scan, &layers, scope, &mut allowances)?);
-    let (judged, inherited) = boot;
+    let (judged, base_boots) = boot;
     findings.extend(judged);
     findings.extend(allowances.unused().iter().map(Reported::from));
     findings.sort();
     findings.dedup();
-    Ok(Examined { kernels, findings, inherited })
+    Ok(Examined { kernels, findings, base_boots })
 }
 
-/// What keeps the image from booting, and what of it keeps the base from booting already.
+/// What keeps the image from booting, and whether its base would boot.
 fn judge_boot(
     subject: &Subject<'_>,
     scan: &Scan,
     layers: &dyn LayerSource,
-) -> Result<(Vec<Reported>, BTreeSet<Reported>), BuildError> {
+) -> Result<(Vec<Reported>, bool), BuildError> {
     let facts = LintFacts::of(subject.image.config());
     let failed = |source| BuildError::Lint { image: subject.name.to_owned(), source };
     let base = (subject.base_layers > 0).then_some(&scan.base);
     let judged: Vec<Reported> =
         lint::lint(&scan.tree, layers, &facts, base).map_err(failed)?.iter().map(Reported::from).collect();
-    let mut inherited = BTreeSet::new();
+    let mut base_boots = true;
     if base.is_some() && judged.iter().any(Reported::fails) {
         let of_base = lint::lint(&scan.base, layers, &facts, None).map_err(failed)?;
-        inherited.extend(of_base.iter().map(Reported::from));
+        base_boots = !of_base.iter().map(Reported::from).any(|finding| finding.fails());
     }
-    Ok((judged, inherited))
+    Ok((judged, base_boots))
 }
 
 /// Whether a finding says that a module of the base is not one of ours: nobody promised that it is.
