@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use imgbuild::disk::verity::{Trees, VerityHasher};
 use imgbuild::disk::ext4::{Content, Node, NodeId, Parameters, Size, Tree, Writer};
+use imgbuild::disk::verity::{Trees, VerityHasher};
 use imgbuild::model::{ByteSize, SourceDateEpoch};
 use imgbuild::oci::layer::Metadata;
 

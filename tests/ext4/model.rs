@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use imgbuild::disk::verity::{Trees, VerityHasher};
 use imgbuild::disk::ext4::{Content, Error, Node, NodeId, Parameters, Stats, Summary, Tree, Writer};
+use imgbuild::disk::verity::{Trees, VerityHasher};
 use imgbuild::oci::layer::{Metadata, Mtime, Xattrs};
 
 /// Files by their path, without a slash in front; the root is the empty path.

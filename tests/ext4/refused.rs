@@ -2,8 +2,8 @@
 
 use std::io::{Cursor, Read as _, Seek, SeekFrom, Write};
 
-use imgbuild::disk::verity::{Trees, VerityHasher};
 use imgbuild::disk::ext4::{Error, Node, NodeId, Parameters, Size, Tree, Writer};
+use imgbuild::disk::verity::{Trees, VerityHasher};
 use imgbuild::model::ByteSize;
 use imgbuild::oci::layer::Metadata;
 

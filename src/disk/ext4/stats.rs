@@ -1,7 +1,7 @@
 //! How large a file system must be, before anything is written.
 
-use crate::model::ByteSize;
 use crate::disk::verity::tree_size;
+use crate::model::ByteSize;
 use crate::oci::layer::Xattrs;
 
 use super::alloc::Allocator;
