@@ -21,7 +21,7 @@ use super::boot::{ComposefsId, Place};
 use super::composefs::{CrateWriter, Formats, Repository, RepositoryOptions, deployed_tag, write_repository};
 use super::esp::{self, EspWriter};
 use super::ext4::{self, Writer};
-use super::gpt::{self, Layout, PartitionType};
+use super::gpt::{self, GptError, Layout, PartitionType};
 use super::ids::DiskIds;
 use super::verity::Trees;
 use super::{ALIGNMENT, SectorSize, Window};
@@ -131,7 +131,13 @@ impl Disk<'_> {
             partition(esp::LABEL, PartitionType::Esp, self.request.esp.0, false),
             partition(ROOT_NAME, PartitionType::Root(self.request.machine), root, true),
         ];
-        Ok(Layout::new(self.request.sector, self.ids.disk(), partitions, size.map(|size| size.0))?)
+        let layout = Layout::new(self.request.sector, self.ids.disk(), partitions, size.map(|size| size.0));
+        layout.map_err(|error| match error {
+            GptError::TooSmall { needed, size } => {
+                AssembleError::TooSmall { needed: ByteSize(needed), given: ByteSize(size) }
+            }
+            other => other.into(),
+        })
     }
 
     /// The root file system, which begins where its partition will.
@@ -143,7 +149,7 @@ impl Disk<'_> {
         let (start, exactly) = match self.layout(ALIGNMENT) {
             Ok(layout) => (root(&layout).0, self.request.size.map(|_| root(&layout).1)),
             // Going on finds out how much is needed: the file system counts what it has no room for.
-            Err(AssembleError::Table(gpt::GptError::TooSmall { .. })) => (self.request.esp.0, Some(ALIGNMENT)),
+            Err(AssembleError::TooSmall { .. }) => (self.request.esp.0, Some(ALIGNMENT)),
             Err(error) => return Err(error),
         };
         let (size, length) = match exactly {
