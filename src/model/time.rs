@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read() {
-        let parse = |text| SourceDateEpoch::parse_rfc3339(text).map(SourceDateEpoch::as_secs);
+        let parse = |text: &str| SourceDateEpoch::parse_rfc3339(text).map(SourceDateEpoch::as_secs);
         assert_eq!(parse(&SourceDateEpoch::from_secs(1_700_000_000).to_rfc3339()), Some(1_700_000_000));
         assert_eq!(parse("2023-11-15T00:13:20.9+02:00"), Some(1_700_000_000));
         assert_eq!((parse("1969-12-31T00:00:00Z"), parse("yesterday")), (Some(0), None));

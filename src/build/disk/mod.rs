@@ -141,7 +141,7 @@ pub fn make(session: &Session, request: &DiskRequest) -> Result<MadeDisk, BuildE
     step.finish(format!("{} objects", assembled.objects));
     match format {
         DiskFormat::Raw => raw.publish()?,
-        DiskFormat::Qcow2 => convert(session, &destination, raw, request.compress)?,
+        DiskFormat::Qcow2 => convert(session, &destination, &raw, request.compress)?,
     }
     Ok(MadeDisk {
         disk: request.output.to_string(),
@@ -198,7 +198,7 @@ fn assemble_into(
     }
 }
 
-fn convert(session: &Session, to: &Destination, raw: Unfinished<'_>, compress: bool) -> Result<(), BuildError> {
+fn convert(session: &Session, to: &Destination, raw: &Unfinished<'_>, compress: bool) -> Result<(), BuildError> {
     let converted = to.unfinished("")?;
     let step = session.step("convert to qcow2")?;
     let cmd = qemu_img::to_qcow2(raw.path().as_str(), converted.path().as_str(), compress);
