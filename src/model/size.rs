@@ -45,6 +45,7 @@ impl FromStr for ByteSize {
             "T" | "TiB" => Some(40),
             _ => None,
         };
+        let shift = shift.filter(|_| !digits.starts_with('+'));
         let size = |shift: u32| digits.parse::<u64>().ok()?.checked_mul(1 << shift).map(Self);
         shift.and_then(size).ok_or_else(|| ByteSizeError(text.to_owned()))
     }

@@ -1,6 +1,6 @@
 //! What the disk boots from, once all layers are read.
 
-use super::files::Files;
+use super::files::{Files, size};
 use super::{AssembleError, Disk, ROOT_NAME};
 use crate::disk::boot::{
     BootPlan, Bootable, Check, ComposefsId, INITRAMFS_FILES, Kind, Layout, OriginParts, Request, Root, Source, Survey,
@@ -45,7 +45,7 @@ impl Disk<'_> {
             kargs: self.request.kargs.clone(),
             enrol: false,
         })?;
-        let needed = ByteSize(plan.esp_size(|path| files.size(repository, path)));
+        let needed = ByteSize(plan.esp_size(|path| size(repository, path)));
         if needed > self.request.esp {
             return Err(AssembleError::EspTooSmall { needed, given: self.request.esp });
         }

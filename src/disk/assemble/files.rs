@@ -76,12 +76,11 @@ impl Files {
             Source::Bytes(bytes) => Ok(bytes),
         }
     }
+}
 
-    /// Size of a file of the image, read or not; 0 when there is none.
-    #[expect(clippy::unused_self, reason = "the other ways to a file are here too")]
-    pub(super) fn size(&self, repository: &Repository, path: &[u8]) -> u64 {
-        content(repository, path).map_or(0, Content::size)
-    }
+/// Size of a file of the image, read or not; 0 when there is none.
+pub(super) fn size(repository: &Repository, path: &[u8]) -> u64 {
+    content(repository, path).map_or(0, Content::size)
 }
 
 fn content<'r>(repository: &'r Repository, path: &[u8]) -> Option<&'r Content> {
