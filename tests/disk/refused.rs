@@ -1,6 +1,7 @@
 //! Images and requests of which no disk is made: the reason is told, and nothing is left.
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::process::Command;
 
 use cap_std::fs_utf8::Dir;
 use imgbuild::disk::SectorSize;
@@ -10,7 +11,7 @@ use imgbuild::model::{ByteSize, Machine, SourceDateEpoch};
 use imgbuild::oci::layer::UnpackLimits;
 use imgbuild::oci::{Image, Layout};
 
-use super::image::{ELF, Item, Layer, Place, cpio, files, good, good_and, kernel_path, removed};
+use super::image::{ELF, Item, Layer, Place, cpio, files, finish, good, good_and, kernel_path, removed};
 use super::names;
 
 /// No disk is made of these layers; what is said of it.
@@ -155,6 +156,18 @@ fn a_full_device_is_told_wherever_it_happens() {
         let full = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
         assert!(full.into_iter().any(|cause| cause.kind() == io::ErrorKind::StorageFull), "{room}: {error:?}");
     }
+}
+
+#[test]
+fn a_file_that_cannot_grow_is_not_left() {
+    let place = Place::new(&good());
+    // Blocks of 512 bytes: the file may reach into the root file system and not to its end.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1050700; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_imgbuild"), "disk"]);
+    limited.args(["oci:layout:image", "-o", "disk.raw"]).current_dir(place.path(""));
+    let finished = finish(limited.env_clear().env("PATH", "/usr/bin:/bin")).says(1, &[]);
+    assert!(finished.stderr.contains("because: File too large"), "{}", finished.stderr);
+    assert_eq!(names(&place.path("")), ["layout"]);
 }
 
 #[test]
