@@ -141,7 +141,7 @@ pub(super) enum Command {
     Kmods(kmods::Command),
     /// Explain a code of a check, or list all codes
     Explain(explain::Args),
-    /// Make a bootable disk of an image, or look into one
+    // A comment here would hide the long help of the arguments.
     Disk(disk::Args),
     /// Boot a disk in QEMU and wait for its login prompt
     Boot(boot::Args),
