@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use imgbuild::disk::ext4::verity::{Algorithm, Measure};
 use imgbuild::disk::ext4::{Content, Node, NodeId, Parameters, Size, Tree, Writer};
+use imgbuild::disk::verity::{Trees, VerityHasher};
 use imgbuild::model::{ByteSize, SourceDateEpoch};
 use imgbuild::oci::layer::Metadata;
 
@@ -82,7 +82,7 @@ fn content(writer: &mut Writer<File>, path: &Path, sealed: bool) -> Content {
         return writer.content(size, &mut file).unwrap();
     }
     let bytes = std::fs::read(path).unwrap();
-    let mut measure = Measure::new(Algorithm::Sha512);
+    let mut measure = VerityHasher::new(Trees::Keep);
     measure.update(&bytes);
     let mut content = writer.begin(size).unwrap();
     std::io::Write::write_all(&mut content, &bytes).unwrap();

@@ -7,6 +7,7 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use super::audit::AuditError;
 use super::boot::BootError;
+use super::disk::DiskError;
 use super::preflight::MissingError;
 use super::project::DriftError;
 use super::verify::Reported;
@@ -208,6 +209,8 @@ pub enum BuildError {
     #[error(transparent)]
     Boot(Box<BootError>),
     #[error(transparent)]
+    Disk(Box<DiskError>),
+    #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -218,6 +221,12 @@ pub enum BuildError {
 impl From<BootError> for BuildError {
     fn from(error: BootError) -> Self {
         Self::Boot(Box::new(error))
+    }
+}
+
+impl From<DiskError> for BuildError {
+    fn from(error: DiskError) -> Self {
+        Self::Disk(Box::new(error))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod check;
 pub mod codes;
 mod containers;
 mod conventions;
+pub mod disk;
 mod error;
 pub mod gc;
 mod host_build;

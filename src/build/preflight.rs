@@ -33,6 +33,8 @@ pub struct Needs {
     dnf: bool,
     /// Disks of this architecture are booted.
     boots: Option<Machine>,
+    /// Disks are converted to qcow2.
+    converts: bool,
 }
 
 impl Needs {
@@ -46,12 +48,18 @@ impl Needs {
             apt: true,
             dnf: true,
             boots: Some(Machine::X86_64),
+            converts: true,
         }
     }
 
     /// What booting a disk of this architecture needs.
     pub fn to_boot(machine: Machine) -> Self {
         Self { boots: Some(machine), ..Self::default() }
+    }
+
+    /// What converting a disk to qcow2 needs.
+    pub fn to_convert() -> Self {
+        Self { converts: true, ..Self::default() }
     }
 
     /// What a whole definition needs.
@@ -81,6 +89,7 @@ impl Needs {
             apt: bootstrap || families.contains(&Family::Apt),
             dnf: families.contains(&Family::Dnf),
             boots: None,
+            converts: false,
         }
     }
 }
@@ -238,6 +247,17 @@ pub fn examine(session: &Session, needs: &Needs) -> Report {
     }
     if let Some(machine) = needs.boots {
         checks.extend(emulator(session, machine));
+    }
+    if needs.converts {
+        let purpose = "converts disks to qcow2";
+        checks.push(program(
+            session,
+            "qemu-img",
+            purpose,
+            &tool::qemu_img::version(),
+            tool::qemu_img::MINIMUM,
+            tool::qemu_img::MINIMUM_REASON,
+        ));
     }
     Report { checks }
 }

@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::ui::ProgressStyle;
 use super::{
-    audit, boot, build, check, docs, doctor, explain, gc, images, init, inspect, kernel, kmods, lock, plan, render,
-    tiers, validate,
+    audit, boot, build, check, disk, docs, doctor, explain, gc, images, init, inspect, kernel, kmods, lock, plan,
+    render, tiers, validate,
 };
 use crate::build::{KernelAsk, KernelPin};
 use crate::config::SwapPolicy;
@@ -141,6 +141,8 @@ pub(super) enum Command {
     Kmods(kmods::Command),
     /// Explain a code of a check, or list all codes
     Explain(explain::Args),
+    // A comment here would hide the long help of the arguments.
+    Disk(disk::Args),
     /// Boot a disk in QEMU and wait for its login prompt
     Boot(boot::Args),
     /// Remove from the store what no image and no lock needs

@@ -7,6 +7,7 @@ mod audit;
 mod boot;
 mod build;
 mod check;
+mod disk;
 mod docs;
 mod doctor;
 mod error;
@@ -73,6 +74,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Check(args) => args.run(&context),
         Command::Kmods(command) => command.run(&context),
         Command::Explain(args) => args.run(&context),
+        Command::Disk(args) => args.run(&context),
         Command::Boot(args) => args.run(&context),
         Command::Gc(args) => args.run(&context),
         Command::Audit(command) => command.run(&context),

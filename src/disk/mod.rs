@@ -3,6 +3,7 @@
 //! Owns every on-disk format the program writes itself. Works over `Read`,
 //! `Write` and `Seek` only: no process is run and no path is opened here.
 
+pub mod assemble;
 pub mod boot;
 pub mod composefs;
 pub mod esp;

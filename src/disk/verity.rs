@@ -95,6 +95,15 @@ pub struct Seal {
     pub descriptor: [u8; DESCRIPTOR],
 }
 
+impl Seal {
+    /// Bytes of the file it is for (`data_size` of the descriptor).
+    pub fn size(&self) -> u64 {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&self.descriptor[8..16]);
+        u64::from_le_bytes(bytes)
+    }
+}
+
 /// Bytes in the Merkle tree of a file of `size` bytes: known before its content is.
 pub const fn tree_size(size: u64) -> u64 {
     let block = BLOCK as u64;

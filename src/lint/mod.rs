@@ -8,7 +8,6 @@ mod code;
 mod contents;
 mod files;
 mod findings;
-mod initramfs;
 mod kargs;
 mod kernel;
 mod layout;
@@ -26,7 +25,6 @@ use std::collections::BTreeMap;
 use oci_spec::image::{Arch, ImageConfiguration};
 
 pub use code::{Code, Finding};
-pub use initramfs::Initramfs;
 
 use crate::oci::tree::{Kind, TreeError};
 use crate::oci::{ImageTree, LayerSource};

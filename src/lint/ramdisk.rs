@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use super::Image;
 use super::code::Code;
 use super::findings::Findings;
-use super::initramfs::Initramfs;
 use super::kernel::Kernel;
 use super::layout::ostree_enables_composefs;
-use crate::oci::InitramfsError;
 use crate::oci::layer::Lossy;
+use crate::oci::{Initramfs, InitramfsError};
 
 /// Where dracut lists the modules it put in.
 const DRACUT_MODULES: &str = "usr/lib/dracut/modules.txt";

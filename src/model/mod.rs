@@ -28,13 +28,13 @@ pub use ident::{
 pub use image_ref::{ImageLocator, LocatorError, PinnedReference};
 pub use kernel::{KernelRelease, KernelReleaseError};
 pub use kernel_range::{KernelNumber, KernelNumberError, KernelPattern, KernelPatternError, Reach};
-pub use machine::Machine;
+pub use machine::{Machine, UnknownMachine};
 pub use mode::{FileMode, FileModeError};
 pub use net::{IpPrefix, IpPrefixError, MacAddress, MacAddressError};
 pub use oci_spec::distribution::Reference;
 pub use oci_spec::image::Digest;
 pub use path::{AbsolutePath, AbsolutePathError};
-pub use size::ByteSize;
+pub use size::{ByteSize, ByteSizeError};
 pub use time::SourceDateEpoch;
 
 use serde::{Deserialize, Serialize};

@@ -38,6 +38,12 @@ impl SourceDateEpoch {
         seconds.min(self.0)
     }
 
+    /// From RFC 3339 text, whole seconds; a time before 1970 becomes 1970, and what is no time nothing.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let seconds = text.parse::<jiff::Timestamp>().ok()?.as_second();
+        Some(Self::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    }
+
     /// RFC 3339, in UTC, without fraction, as the image specification wants it in `created`.
     pub fn to_rfc3339(self) -> String {
         let seconds = i64::try_from(self.0).expect("at most MAX, which fits");
@@ -56,6 +62,14 @@ impl FromStr for SourceDateEpoch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printed_is_read() {
+        let parse = |text: &str| SourceDateEpoch::parse_rfc3339(text).map(SourceDateEpoch::as_secs);
+        assert_eq!(parse(&SourceDateEpoch::from_secs(1_700_000_000).to_rfc3339()), Some(1_700_000_000));
+        assert_eq!(parse("2023-11-15T00:13:20.9+02:00"), Some(1_700_000_000));
+        assert_eq!((parse("1969-12-31T00:00:00Z"), parse("yesterday")), (Some(0), None));
+    }
 
     #[test]
     fn prints_rfc3339_up_to_the_last_representable_second() {

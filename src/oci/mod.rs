@@ -25,7 +25,7 @@ pub use builder::{BASE_DIGEST, BASE_NAME, ImageBuilder};
 pub use digest::{Hasher, HashingWriter, VerifiedReader, VerifyError, sha256, verify_error};
 pub use document::{DocumentError, MANIFEST_LIMIT};
 pub use image::{Image, ImageError, Layer};
-pub use initramfs::{InitramfsEntry, InitramfsError, read_initramfs};
+pub use initramfs::{Initramfs, InitramfsEntry, InitramfsError, read_initramfs};
 pub use layer::LayerError;
 pub use layout::{Layout, LayoutError};
 pub use source::{ImageSource, RawManifest};

@@ -14,6 +14,7 @@ pub mod mmdebstrap;
 mod percent;
 mod problem;
 pub mod qemu;
+pub mod qemu_img;
 pub mod repodata;
 pub mod rpm;
 pub mod setpriv;

@@ -121,7 +121,8 @@ impl DiskFormat {
         if head.starts_with(b"QFI\xfb") { Self::Qcow2 } else { Self::Raw }
     }
 
-    const fn name(self) -> &'static str {
+    /// As QEMU names it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",

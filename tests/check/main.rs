@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests run the program and write its input")]
 
 mod hostile;
+#[path = "../support/small_image.rs"]
 mod image;
 mod leftovers;
 mod modules;

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use imgbuild::disk::ext4::verity::{Algorithm, Measure};
 use imgbuild::disk::ext4::{Content, Error, Node, NodeId, Parameters, Stats, Summary, Tree, Writer};
+use imgbuild::disk::verity::{Trees, VerityHasher};
 use imgbuild::oci::layer::{Metadata, Mtime, Xattrs};
 
 /// Files by their path, without a slash in front; the root is the empty path.
@@ -50,7 +50,7 @@ pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 /// Writes content in pieces of `piece` bytes.
 fn content(writer: &mut Writer<File>, bytes: &[u8], sealed: bool, piece: usize) -> Result<Content, Error> {
-    let mut measure = Measure::new(Algorithm::Sha512);
+    let mut measure = VerityHasher::new(Trees::Keep);
     let mut file = writer.begin(bytes.len() as u64)?;
     for piece in bytes.chunks(piece) {
         file.write_all(piece)?;
@@ -101,8 +101,8 @@ pub(crate) fn stats(files: &Files) -> Stats {
                     files.keys().filter(|p| !p.is_empty() && split(p).0 == path).map(|p| split(p).1.len()).collect();
                 stats.directory(names.len() as u64, names.iter().sum::<usize>() as u64);
             }
-            Kind::File(bytes) => stats.file(bytes.len() as u64, None),
-            Kind::Sealed(bytes) => stats.file(bytes.len() as u64, Some(Algorithm::Sha512)),
+            Kind::File(bytes) => stats.file(bytes.len() as u64, false),
+            Kind::Sealed(bytes) => stats.file(bytes.len() as u64, true),
             Kind::Symlink(target) => stats.symlink(target.len() as u64),
             _ => stats.special(),
         }

@@ -2,8 +2,8 @@
 
 use std::io::{Cursor, Read as _, Seek, SeekFrom, Write};
 
-use imgbuild::disk::ext4::verity::{Algorithm, Measure};
 use imgbuild::disk::ext4::{Error, Node, NodeId, Parameters, Size, Tree, Writer};
+use imgbuild::disk::verity::{Trees, VerityHasher};
 use imgbuild::model::ByteSize;
 use imgbuild::oci::layer::Metadata;
 
@@ -60,9 +60,14 @@ fn content_must_be_as_long_as_was_said() {
 
 #[test]
 fn only_what_was_measured_is_sealed() {
-    let metadata = Measure::new(Algorithm::Sha512).finish();
+    let metadata = VerityHasher::new(Trees::Keep).finish();
     let mut with = writer(fit());
     assert!(matches!(with.begin(1).unwrap().seal(&metadata), Err(Error::Sealed { metadata: 0, content: 1 })));
+    let mut dropped = VerityHasher::new(Trees::Drop);
+    dropped.update(&[0; 5000]);
+    let mut file = with.begin(5000).unwrap();
+    file.write_all(&[0; 5000]).unwrap();
+    assert!(matches!(file.seal(&dropped.finish()), Err(Error::NoTree { size: 5000 })));
     let mut without = writer(Parameters { verity: false, ..fit() });
     assert!(matches!(without.begin(0).unwrap().seal(&metadata), Err(Error::Unsealable)));
 }

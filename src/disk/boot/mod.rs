@@ -31,7 +31,7 @@ pub use entry::BootEntry;
 pub use error::Unbootable;
 pub use plan::{BootFile, BootPlan, Layout, OriginParts, Place, Request, Root, Source, origin_digest};
 pub use select::{Bootable, Kind, check_unified};
-pub use support::{INITRAMFS_FILES, InitramfsView};
+pub use support::INITRAMFS_FILES;
 pub use survey::Survey;
 
 use crate::model::Machine;

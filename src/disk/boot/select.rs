@@ -6,7 +6,8 @@ use super::kargs::parse_kargs;
 use super::loader::Loader;
 use super::os_release::{OsRelease, parse_os_release};
 use super::support::support;
-use super::{Check, ComposefsArgument, ComposefsId, InitramfsView, Spelling, Survey, Unbootable, efi_suffix};
+use super::{Check, ComposefsArgument, ComposefsId, Spelling, Survey, Unbootable, efi_suffix};
+use crate::oci::Initramfs;
 use crate::oci::layer::Lossy;
 
 /// What the root file system will be.
@@ -56,7 +57,7 @@ impl Bootable {
     pub fn new(
         survey: &Survey,
         texts: &BTreeMap<Vec<u8>, Vec<u8>>,
-        initramfs: Option<InitramfsView<'_>>,
+        initramfs: Option<&Initramfs>,
         kind: Kind,
         bootc: Option<(u32, u32)>,
     ) -> Result<Self, Unbootable> {

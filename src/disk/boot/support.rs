@@ -1,25 +1,15 @@
 //! How the initramfs mounts a composefs root, told by what is in it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{Spelling, Unbootable};
+use crate::oci::Initramfs;
 
-/// Files of the initramfs whose content decides, for whoever unpacks it.
+/// Files of the initramfs whose content decides, for whoever reads it.
 pub const INITRAMFS_FILES: [&str; 4] = [
     "usr/lib/systemd/system/bootc-root-setup.service",
     "lib/systemd/system/bootc-root-setup.service",
     "usr/lib/systemd/system/composefs-setup-root.service",
     "lib/systemd/system/composefs-setup-root.service",
 ];
-
-/// An initramfs, unpacked by somebody else.
-#[derive(Debug, Clone, Copy)]
-pub struct InitramfsView<'a> {
-    /// Paths of everything in it, without leading slash.
-    pub names: &'a BTreeSet<Vec<u8>>,
-    /// Contents of those of [`INITRAMFS_FILES`] that it has.
-    pub kept: &'a BTreeMap<Vec<u8>, Vec<u8>>,
-}
 
 /// A program that mounts the root, and the unit that starts it where the initramfs has systemd.
 struct Mounter {
@@ -33,7 +23,7 @@ const MOUNTERS: [Mounter; 2] = [
 ];
 
 /// The spelling that the initramfs understands, or what it lacks.
-pub(super) fn support(initramfs: InitramfsView<'_>) -> Result<Spelling, Unbootable> {
+pub(super) fn support(initramfs: &Initramfs) -> Result<Spelling, Unbootable> {
     let present: Vec<_> = MOUNTERS.iter().filter(|mounter| has_program(initramfs, mounter.program)).collect();
     let Some(first) = present.first() else { return Err(Unbootable::NoComposefs) };
     if !initramfs.names.iter().any(|name| name.ends_with(b"lib/systemd/systemd")) {
@@ -49,12 +39,12 @@ pub(super) fn support(initramfs: InitramfsView<'_>) -> Result<Spelling, Unbootab
     }
 }
 
-fn has_program(initramfs: InitramfsView<'_>, program: &str) -> bool {
+fn has_program(initramfs: &Initramfs, program: &str) -> bool {
     initramfs.names.iter().any(|path| path.rsplit(|byte| *byte == b'/').next() == Some(program.as_bytes()))
 }
 
 /// Whether a target wants or requires the unit.
-fn is_pulled(initramfs: InitramfsView<'_>, unit: &str) -> bool {
+fn is_pulled(initramfs: &Initramfs, unit: &str) -> bool {
     initramfs.names.iter().any(|path| {
         let mut parts = path.rsplit(|byte| *byte == b'/');
         let (name, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -62,7 +52,7 @@ fn is_pulled(initramfs: InitramfsView<'_>, unit: &str) -> bool {
     })
 }
 
-fn unit_text(initramfs: InitramfsView<'_>, unit: &str) -> Option<String> {
+fn unit_text(initramfs: &Initramfs, unit: &str) -> Option<String> {
     let path = INITRAMFS_FILES.iter().filter(|path| path.ends_with(unit));
     let text = path.filter_map(|path| initramfs.kept.get(path.as_bytes())).next()?;
     Some(String::from_utf8_lossy(text).into_owned())
@@ -96,7 +86,7 @@ mod tests {
     fn of(names: &[&str], unit: Option<(&str, &str)>) -> Result<Spelling, Unbootable> {
         let names = names.iter().map(|name| name.as_bytes().to_vec()).collect();
         let kept = unit.map(|(path, text)| (path.as_bytes().to_vec(), text.as_bytes().to_vec())).into_iter().collect();
-        support(InitramfsView { names: &names, kept: &kept })
+        support(&Initramfs { names, kept })
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::model::Karg;
-use crate::oci::ImageTree;
 use crate::oci::layer::Metadata;
 use crate::oci::tree::NoLayers;
+use crate::oci::{ImageTree, Initramfs};
 
 const KERNEL: &str = "usr/lib/modules/6.12.9-amd64";
 
@@ -44,8 +44,8 @@ fn bootable(files: &[(&str, &str)], machine: Machine, kind: Kind) -> Result<Boot
     let survey = Survey::of(&tree, machine);
     let texts = tree.read_files(&NoLayers, &survey.texts(), 1 << 20).unwrap();
     let names = BTreeSet::from([b"usr/bin/composefs-setup-root".to_vec()]);
-    let initramfs = InitramfsView { names: &names, kept: &BTreeMap::new() };
-    Bootable::new(&survey, &texts, Some(initramfs), kind, None)
+    let initramfs = Initramfs { names, kept: BTreeMap::new() };
+    Bootable::new(&survey, &texts, Some(&initramfs), kind, None)
 }
 
 fn request(layout: Layout, kargs: &[&str]) -> Request {
@@ -164,9 +164,8 @@ fn programs_of_the_initramfs_and_of_bootc_are_looked_at() {
     let tree = tree(&debian());
     let survey = Survey::of(&tree, Machine::X86_64);
     let texts = tree.read_files(&NoLayers, &survey.texts(), 1 << 20).unwrap();
-    let (names, kept) = (BTreeSet::new(), BTreeMap::new());
-    let empty = InitramfsView { names: &names, kept: &kept };
-    let of = |kind, bootc| Bootable::new(&survey, &texts, Some(empty), kind, bootc).err();
+    let empty = Initramfs::default();
+    let of = |kind, bootc| Bootable::new(&survey, &texts, Some(&empty), kind, bootc).err();
     assert_eq!(of(Kind::Composefs, None), Some(Unbootable::NoComposefs));
     assert_eq!(of(Kind::Composefs, Some((1, 15))), Some(Unbootable::OldBootc { major: 1, minor: 15 }));
     assert_eq!(of(Kind::Plain, Some((1, 15))), None);

@@ -67,6 +67,9 @@ pub enum Error {
     /// Metadata of other content, or without the verity feature.
     #[error("fs-verity metadata is for {metadata} bytes, and the content has {content}")]
     Sealed { metadata: u64, content: u64 },
+    /// A digest without its hash tree, which only keeping trees while hashing gives.
+    #[error("the fs-verity hash tree of a file of {size} bytes was not kept")]
+    NoTree { size: u64 },
     /// fs-verity metadata in a file system without the feature.
     #[error("the file system has no fs-verity feature")]
     Unsealable,

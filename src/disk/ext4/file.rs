@@ -6,8 +6,10 @@ use super::alloc::Mark;
 use super::content::Content;
 use super::error::Error;
 use super::extent::Extents;
+use super::field::{halves, put32};
 use super::target::Target;
-use super::{BLOCK, BLOCK_SIZE, FILE_LIMIT, verity};
+use super::{BLOCK, BLOCK_SIZE, FILE_LIMIT};
+use crate::disk::verity::{DESCRIPTOR, Seal, tree_offset, tree_size};
 
 /// Zeros of this length, so aligned, become a hole.
 const HOLE: usize = 16 * BLOCK;
@@ -31,7 +33,35 @@ pub struct FileWriter<'a, W> {
     extents: Extents,
 }
 
+/// A file of which a part is written; see [`FileWriter::pause`]. Dropping it gives its blocks back.
+#[derive(Debug)]
+pub struct PausedFile {
+    size: u64,
+    taken: u64,
+    blocks: u64,
+    extents: Extents,
+}
+
+/// The last block of a sealed file's metadata.
+fn descriptor_block(descriptor: &[u8; DESCRIPTOR]) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    block[..DESCRIPTOR].copy_from_slice(descriptor);
+    put32(&mut block, BLOCK - 4, halves(DESCRIPTOR as u64).0);
+    block
+}
+
 impl<'a, W: Write + Seek> FileWriter<'a, W> {
+    pub(super) fn resume(
+        target: &'a mut Target<W>,
+        committed: &'a mut Mark,
+        pending: &'a mut Vec<u8>,
+        verity: bool,
+        paused: PausedFile,
+    ) -> Self {
+        let PausedFile { size, taken, blocks, extents } = paused;
+        Self { target, committed, pending, verity, size, taken, blocks, extents }
+    }
+
     pub(super) fn new(
         target: &'a mut Target<W>,
         committed: &'a mut Mark,
@@ -68,32 +98,42 @@ impl<'a, W: Write + Seek> FileWriter<'a, W> {
         self.end(None)
     }
 
-    /// Ends a file that fs-verity shall protect, and writes its hash tree and descriptor behind the content.
-    pub fn seal(self, metadata: &verity::Metadata) -> Result<Content, Error> {
+    /// Ends a file that fs-verity shall protect, and writes its hash tree and descriptor behind the content
+    /// (verity.rst): the tree from the first multiple of 64 KiB on, then a block with the descriptor, whose
+    /// length is in the block's last four bytes.
+    pub fn seal(self, seal: &Seal) -> Result<Content, Error> {
         if !self.verity {
             return Err(Error::Unsealable);
         }
-        if metadata.size() != self.size {
-            return Err(Error::Sealed { metadata: metadata.size(), content: self.size });
+        if seal.size() != self.size {
+            return Err(Error::Sealed { metadata: seal.size(), content: self.size });
         }
-        self.end(Some(metadata))
+        if seal.tree.len() as u64 != tree_size(self.size) {
+            return Err(Error::NoTree { size: self.size });
+        }
+        self.end(Some(seal))
     }
 
-    fn end(mut self, metadata: Option<&verity::Metadata>) -> Result<Content, Error> {
+    /// Sets the file aside, so that whoever writes it need not hold on to its [`super::Writer`]; nothing else may be
+    /// written until [`super::Writer::resume`].
+    pub fn pause(self) -> PausedFile {
+        PausedFile { size: self.size, taken: self.taken, blocks: self.blocks, extents: self.extents }
+    }
+
+    fn end(mut self, metadata: Option<&Seal>) -> Result<Content, Error> {
         if self.taken != self.size {
             return Err(Error::Length { expected: self.size, found: self.taken });
         }
         let last = std::mem::take(self.pending);
         self.place(&last)?;
         *self.pending = last;
-        if let Some(metadata) = metadata {
-            let first = verity::first_block(self.size);
-            if (first + metadata.blocks()) * BLOCK_SIZE > FILE_LIMIT {
+        if let Some(seal) = metadata {
+            if tree_offset(self.size) + tree_size(self.size) + BLOCK_SIZE > FILE_LIMIT {
                 return Err(Error::FileSize { size: self.size, most: FILE_LIMIT });
             }
-            self.blocks = first;
-            self.place(metadata.tree())?;
-            self.place(&metadata.descriptor_block())?;
+            self.blocks = tree_offset(self.size) / BLOCK_SIZE;
+            self.place(&seal.tree)?;
+            self.place(&descriptor_block(&seal.descriptor))?;
         }
         self.extents.shrink();
         *self.committed = self.target.blocks.mark();

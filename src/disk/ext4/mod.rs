@@ -66,13 +66,12 @@ mod stats;
 mod superblock;
 mod target;
 mod tree;
-pub mod verity;
 mod writer;
 mod xattr;
 
 pub use content::Content;
 pub use error::{Error, NameProblem};
-pub use file::FileWriter;
+pub use file::{FileWriter, PausedFile};
 pub use parameters::{Parameters, Size};
 pub use stats::{Stats, minimum_size};
 pub use tree::{Node, NodeId, Tree};

@@ -1,5 +1,6 @@
 //! How large a file system must be, before anything is written.
 
+use crate::disk::verity::tree_size;
 use crate::model::ByteSize;
 use crate::oci::layer::Xattrs;
 
@@ -8,7 +9,6 @@ use super::directory::{self, record_length};
 use super::error::Error;
 use super::geometry::Layout;
 use super::parameters::Parameters;
-use super::verity::{self, Algorithm};
 use super::xattr::Arrangement;
 use super::{BLOCK_SIZE, blocks_of, finish};
 
@@ -20,10 +20,10 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Counts a regular file; with an algorithm when it will be sealed.
-    pub fn file(&mut self, size: u64, sealed: Option<Algorithm>) {
+    /// Counts a regular file, and its hash tree and descriptor when it will be sealed.
+    pub fn file(&mut self, size: u64, sealed: bool) {
         self.inodes += 1;
-        self.blocks += blocks_of(size) + sealed.map_or(0, |algorithm| verity::metadata_blocks(algorithm, size));
+        self.blocks += blocks_of(size) + if sealed { blocks_of(tree_size(size)) + 1 } else { 0 };
         self.blocks += most_tree_blocks(size);
     }
 

@@ -7,7 +7,7 @@ use crate::model::ByteSize;
 use super::alloc::{Allocator, Mark};
 use super::content::Content;
 use super::error::Error;
-use super::file::FileWriter;
+use super::file::{FileWriter, PausedFile};
 use super::finish;
 use super::output::Output;
 use super::parameters::Parameters;
@@ -54,6 +54,12 @@ impl<W: Write + Seek> Writer<W> {
     /// Starts the content of a file of `size` bytes.
     pub fn begin(&mut self, size: u64) -> Result<FileWriter<'_, W>, Error> {
         FileWriter::new(&mut self.target, &mut self.committed, &mut self.pending, self.parameters.verity, size)
+    }
+
+    /// Goes on with a file that was set aside, the last one that was begun.
+    pub fn resume(&mut self, paused: PausedFile) -> FileWriter<'_, W> {
+        let verity = self.parameters.verity;
+        FileWriter::resume(&mut self.target, &mut self.committed, &mut self.pending, verity, paused)
     }
 
     /// Writes the content of a file of `size` bytes.

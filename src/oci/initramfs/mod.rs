@@ -5,6 +5,10 @@
 //! does not look at either). Compression by gzip, xz and zstd; lz4, lzo, lzma and bzip2 are named and not read.
 //! Content is streamed: memory does not grow with the archive.
 
+mod contents;
+
+pub use contents::Initramfs;
+
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
@@ -251,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(name: &str, mode: u32, content: &[u8]) -> Vec<u8> {
+    pub(super) fn entry(name: &str, mode: u32, content: &[u8]) -> Vec<u8> {
         let mut bytes = format!("070701{:08X}{mode:08X}", 7).into_bytes();
         for value in [0, 0, 1, 0, content.len(), 0, 0, 0, 0, name.len() + 1, 0] {
             bytes.extend(format!("{value:08X}").bytes());
@@ -269,7 +273,7 @@ mod tests {
         entries.chain(entry("TRAILER!!!", 0, b"")).collect()
     }
 
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::oci::{InitramfsError, read_initramfs};
+use super::{InitramfsError, read_initramfs};
 
 /// Largest file that is kept.
 const MAX_KEPT: u64 = 64 << 10;
@@ -42,13 +42,19 @@ impl Initramfs {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::fake::{Cpio, gzip};
+    use super::super::tests::{entry, gzip};
     use super::*;
+
+    fn archive(entries: &[(&str, u32, &[u8])]) -> Vec<u8> {
+        let files = entries.iter().flat_map(|(name, mode, content)| entry(name, *mode, content));
+        files.chain(entry("TRAILER!!!", 0, b"")).collect()
+    }
 
     #[test]
     fn keeps_what_was_asked_for_and_the_last_of_two() {
-        let first = Cpio::new().file("a", b"old").file("b", b"b").link("c", "a").end();
-        let second = Cpio::new().dir("./usr").file("./a", b"new!!").file("./big", &[1; 70_000]).end();
+        let (file, folder, link) = (0o100_644, 0o040_755, 0o120_777);
+        let first = archive(&[("a", file, b"old"), ("b", file, b"b"), ("c", link, b"a")]);
+        let second = archive(&[("./usr", folder, b""), ("./a", file, b"new!!"), ("./big", file, &[1; 70_000])]);
         let found = Initramfs::read(&[first, gzip(&second)].concat(), &["a", "c", "big", "missing"]).unwrap();
         assert_eq!(found.kept.into_iter().collect::<Vec<_>>(), [(b"a".to_vec(), b"new!!".to_vec())]);
         assert_eq!(found.names.len(), 5);

@@ -1,0 +1,62 @@
+//! Looking into a disk.
+
+use std::io::Read as _;
+
+use cap_std::fs_utf8::camino::Utf8Path;
+use serde::Serialize;
+
+use super::super::error::io;
+use super::{BuildError, DiskError, DiskFormat};
+use crate::disk::boot::Check;
+use crate::disk::inspect::{self, DiskContent};
+use crate::sys::dirs;
+
+/// What is on a disk.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DiskReport {
+    /// The file.
+    pub disk: String,
+    /// Partitions, files of the EFI system partition, boot entries.
+    #[serde(flatten)]
+    pub content: DiskContent,
+    /// What its entries boot.
+    pub boots: Vec<FoundBoot>,
+}
+
+/// What one entry boots.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FoundBoot {
+    /// Title in the boot menu.
+    pub title: String,
+    /// Name of the deployment, when it is composefs.
+    pub composefs: Option<String>,
+    /// Whether it boots only what fs-verity proves; else the disk is unlocked.
+    pub sealed: bool,
+    /// Files that it names and that are not there.
+    pub missing: Vec<String>,
+}
+
+/// Reads partitions and boot files of a raw disk.
+///
+/// # Errors
+/// When the file cannot be read or is no such disk.
+pub fn inspect(path: &Utf8Path) -> Result<DiskReport, BuildError> {
+    let mut file = dirs::open_file(path).map_err(io("opening", path))?;
+    let mut head = Vec::new();
+    (&mut file).take(4).read_to_end(&mut head).map_err(io("reading", path))?;
+    if DiskFormat::of_head(&head) == DiskFormat::Qcow2 {
+        return Err(DiskError::Qcow2 { path: path.to_owned() }.into());
+    }
+    let failed = |source| DiskError::Inspect { path: path.to_owned(), source };
+    let content = inspect::inspect(&mut file).map_err(failed)?;
+    let entries = content.esp.iter().flat_map(|esp| &esp.entries);
+    let boots = entries.map(|found| FoundBoot {
+        title: found.entry.get("title").unwrap_or(&found.path).to_owned(),
+        composefs: found.composefs.as_ref().map(|argument| argument.id.to_string()),
+        sealed: found.composefs.as_ref().is_some_and(|argument| argument.check == Check::Required),
+        missing: found.missing.clone(),
+    });
+    Ok(DiskReport { disk: path.to_string(), boots: boots.collect(), content })
+}

@@ -1,0 +1,162 @@
+//! `imgbuild disk`.
+
+use std::io::Write;
+
+use cap_std::fs_utf8::camino::Utf8PathBuf;
+use clap::{Subcommand, ValueEnum};
+
+use super::Context;
+use super::error::{CliError, chain};
+use super::exit;
+use crate::build::disk::{self, DiskFormat, DiskReport, DiskRequest, MadeDisk, SectorSize};
+use crate::model::{ByteSize, ImageLocator, Karg, Reference};
+
+/// Make a bootable disk of an image, or look into one
+///
+/// The disk has what bootc's composefs backend expects. It is made by any user, without loop devices or mounts and
+/// without running anything from the image. The same image gives the same bytes. It is unlocked: nothing proves yet that
+/// the disk still holds what the image's digest covers.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    make: Option<Make>,
+}
+
+/// What else can be done with disks.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the partitions of a raw disk, its EFI system partition and what it boots
+    Inspect(Inspect),
+}
+
+#[derive(Debug, clap::Args)]
+struct Make {
+    /// A name in the store, oci:PATH[:REF], oci-archive:PATH[:REF], containers-storage:NAME or docker://REFERENCE
+    image: String,
+    /// The file to make
+    #[arg(long, short, value_name = "FILE")]
+    output: Utf8PathBuf,
+    /// Its format [default: qcow2 for *.qcow2, else raw]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Compress the content of a qcow2 disk
+    #[arg(long)]
+    compress: bool,
+    /// Size of the disk, such as 20G; `auto` takes what the content needs and some room
+    #[arg(long, value_name = "SIZE", default_value = "auto")]
+    size: Size,
+    /// Bytes of a sector of the device it is for: 512 or 4096
+    #[arg(long, value_name = "BYTES", default_value_t)]
+    sector_size: SectorSize,
+    /// Further kernel argument; may be given several times
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    karg: Vec<Karg>,
+    /// Where the host finds its updates, as REGISTRY/NAME[:TAG] [default: where the image is from]
+    #[arg(long, value_name = "REFERENCE")]
+    update_from: Option<Reference>,
+    /// Overwrite the file
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Inspect {
+    /// The disk
+    #[arg(value_name = "FILE")]
+    disk: Utf8PathBuf,
+}
+
+/// Format of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The disk's bytes, with holes
+    Raw,
+    /// QEMU's own
+    Qcow2,
+}
+
+/// `auto` or a number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Size(Option<ByteSize>);
+
+impl std::str::FromStr for Size {
+    type Err = crate::model::ByteSizeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "auto" { Ok(Self(None)) } else { text.parse().map(Some).map(Self) }
+    }
+}
+
+impl Args {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        match (self.command, self.make) {
+            (Some(Command::Inspect(Inspect { disk })), _) => {
+                let report = disk::inspect(&disk)?;
+                context.print(&report, |out| show(out, &report))
+            }
+            (None, Some(make)) => make.run(context),
+            (None, None) => {
+                Err(CliError::new(exit::USAGE, "error: name an image and --output, or `inspect` and a disk"))
+            }
+        }
+    }
+}
+
+impl Make {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        let image: ImageLocator = self.image.parse().map_err(|error| CliError::new(exit::USAGE, chain(&error)))?;
+        let request = DiskRequest {
+            image,
+            output: self.output,
+            format: self.format.map(|format| match format {
+                Format::Raw => DiskFormat::Raw,
+                Format::Qcow2 => DiskFormat::Qcow2,
+            }),
+            compress: self.compress,
+            size: self.size.0,
+            sector: self.sector_size,
+            kargs: self.karg,
+            update_from: self.update_from,
+            overwrite: self.force,
+        };
+        let made = disk::make(&context.reading_session()?, &request)?;
+        context.print(&made, |out| show_made(out, &made))
+    }
+}
+
+fn show_made(out: &mut dyn Write, made: &MadeDisk) -> std::io::Result<()> {
+    writeln!(out, "disk          {}  ({}, {}, {} free)", made.disk, made.format, made.size, made.free)?;
+    writeln!(out, "image         {}  {}", made.image, made.digest)?;
+    writeln!(out, "composefs     {}  ({} objects)", made.composefs, made.objects)?;
+    writeln!(out, "command line  {}", made.command_line)?;
+    writeln!(out, "updates from  {}", made.update_from)?;
+    writeln!(out, "sealed        {}", if made.sealed { "yes" } else { "no: unlocked" })
+}
+
+fn show(out: &mut dyn Write, report: &DiskReport) -> std::io::Result<()> {
+    let table = &report.content.table;
+    let (size, sector, guid) = (ByteSize(table.size), table.sector, &table.guid);
+    writeln!(out, "disk          {}  ({size}, sectors of {sector} bytes, {guid})", report.disk)?;
+    table.damage.iter().try_for_each(|damage| writeln!(out, "damaged       {damage}"))?;
+    for partition in &table.partitions {
+        let (number, start, size) = (partition.number, ByteSize(partition.start), ByteSize(partition.size));
+        let (name, kind) = (&partition.name, partition.kind);
+        writeln!(out, "partition {number:<3} {name:<12} {kind:<16} from {start}, {size}")?;
+    }
+    if let Some(esp) = &report.content.esp {
+        writeln!(out, "boot files    {}, {} of {} free", esp.files.len(), ByteSize(esp.free), ByteSize(esp.capacity))?;
+        esp.files
+            .iter()
+            .try_for_each(|file| writeln!(out, "  {:>10}  {}", ByteSize(file.size).to_string(), file.path))?;
+    }
+    for boot in &report.boots {
+        writeln!(out, "boots         {}", boot.title)?;
+        boot.composefs.iter().try_for_each(|id| writeln!(out, "  composefs   {id}"))?;
+        writeln!(out, "  sealed      {}", if boot.sealed { "yes" } else { "no: unlocked" })?;
+        boot.missing.iter().try_for_each(|path| writeln!(out, "  missing     {path}"))?;
+    }
+    Ok(())
+}

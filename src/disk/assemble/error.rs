@@ -1,0 +1,48 @@
+//! Why there is no disk of an image.
+
+use crate::disk::boot::Unbootable;
+use crate::disk::composefs::ComposefsError;
+use crate::disk::esp::EspError;
+use crate::disk::ext4;
+use crate::disk::gpt::GptError;
+use crate::model::ByteSize;
+use crate::oci::InitramfsError;
+use crate::oci::layer::Lossy;
+use crate::oci::tree::TreeError;
+
+/// A disk that cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the message names the fields")]
+pub enum AssembleError {
+    /// Nothing would boot.
+    #[error(transparent)]
+    Unbootable(#[from] Unbootable),
+    /// The image boots a unified kernel.
+    #[error("the image boots the unified kernel `{path}`, and disks of such images cannot be made yet")]
+    Unified { path: Lossy },
+    /// The initramfs decides whether the image boots.
+    #[error("the initramfs `{path}` cannot be read")]
+    Initramfs { path: Lossy, source: InitramfsError },
+    /// The disk is to be begun anew with a larger one.
+    #[error("the EFI system partition needs {needed}, and has {given}")]
+    EspTooSmall { needed: ByteSize, given: ByteSize },
+    /// The size that was asked for does not do.
+    #[error("the disk needs {} MiB, and {} were asked for", needed.0.div_ceil(1 << 20), given)]
+    TooSmall { needed: ByteSize, given: ByteSize },
+    /// The layers cannot be read, or make no repository.
+    #[error(transparent)]
+    Composefs(#[from] ComposefsError),
+    /// Reading a file again failed.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The partition table.
+    #[error(transparent)]
+    Table(#[from] GptError),
+    /// The EFI system partition.
+    #[error(transparent)]
+    Esp(#[from] EspError),
+    /// The root file system.
+    #[error(transparent)]
+    Root(#[from] ext4::Error),
+}
