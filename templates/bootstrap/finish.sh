@@ -75,8 +75,8 @@ link() {
 make_links() {
     # root's shell start-up files are the package's; a copy for new machines stays.
     mkdir -p "$root/usr/share/imgbuild"
-    rm -rf "$root/root/.ssh"
     cp -R "$root/root" "$root/usr/share/imgbuild/roothome"
+    rm -rf "$root/usr/share/imgbuild/roothome/.ssh"
     chmod 0755 "$root/usr/share/imgbuild/roothome"
     rm -rf "$root/root"
     for name in root:roothome home:home srv:srv opt:opt mnt:mnt; do

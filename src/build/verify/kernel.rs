@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest as _, Sha256};
 
 use crate::kmod::{
     self, Code, Finding, ModuleIndex, Proof, ProofInput, SignaturePolicy, Symvers, decompress, is_module_path,
@@ -187,7 +186,7 @@ impl<'a> Subject<'a> {
                 return 0;
             }
         };
-        let copies = match copies(&bytes) {
+        let copies = match copies(&bytes, |path, copy| self.is_same(path, copy)) {
             Ok(copies) => copies,
             Err(error @ InitramfsError::Compression(_)) => {
                 findings.push(self.finding(Code::InitramfsNotCompared, path, error.to_string()));
@@ -198,27 +197,37 @@ impl<'a> Subject<'a> {
                 return 0;
             }
         };
-        findings.extend(copies.iter().filter_map(|(copy, digest)| self.check_copy(path, copy, digest.as_ref())));
+        findings.extend(copies.iter().filter_map(|(copy, same)| self.check_copy(path, copy, *same)));
         findings.extend(self.missing_drivers(path, &copies));
         copies.len()
     }
 
-    fn check_copy(&self, initramfs: &str, copy: &str, digest: Option<&Digest>) -> Option<Finding> {
+    fn check_copy(&self, initramfs: &str, copy: &str, same: bool) -> Option<Finding> {
         let stale = |message: String| Some(self.finding(Code::InitramfsStale, copy, message));
         if !copy.starts_with(&self.folder) {
             return stale(format!("is in {initramfs}, which is for {}", self.kernel));
         }
-        let Some(file) = with_any_compression(copy).find(|path| self.material.has(path)) else {
+        if self.original(copy).is_none() {
             return stale(format!("is in {initramfs} and not in the image"));
-        };
-        // A module of the image that cannot be read has its own finding.
-        let original = digest_of(&self.material.read(&file).ok()?);
-        let same = original.is_some() && original.as_ref() == digest;
+        }
         if same { None } else { stale(format!("is not the same in {initramfs}")) }
     }
 
+    /// The image's module that a module of an initramfs is a copy of; generators may store it in another compression.
+    fn original(&self, copy: &str) -> Option<String> {
+        with_any_compression(copy).find(|path| self.material.has(path))
+    }
+
+    /// Whether a module of the initramfs is the image's. Only where the bytes differ both are decompressed.
+    fn is_same(&self, path: &str, copy: &[u8]) -> bool {
+        // A module of the image that cannot be read has its own finding.
+        let Some(original) = self.original(path).and_then(|path| self.material.read(&path).ok()) else { return true };
+        let decompressed = || Some(decompress(&original).ok()?.1 == decompress(copy).ok()?.1);
+        original == copy || decompressed().unwrap_or(false)
+    }
+
     /// Drivers that dracut's configuration puts into every initramfs.
-    fn missing_drivers(&self, initramfs: &str, copies: &BTreeMap<String, Option<Digest>>) -> Vec<Finding> {
+    fn missing_drivers(&self, initramfs: &str, copies: &BTreeMap<String, bool>) -> Vec<Finding> {
         let (present, inside): (_, BTreeSet<String>) =
             (self.names(), copies.keys().map(|path| module_name(path)).collect());
         let mut findings = Vec::new();
@@ -232,15 +241,11 @@ impl<'a> Subject<'a> {
     }
 }
 
-type Digest = [u8; 32];
-
-/// Of the module without its compression: initramfs generators may store it in another one.
-fn digest_of(file: &[u8]) -> Option<Digest> {
-    decompress(file).ok().map(|(_, module)| Sha256::digest(&module).into())
-}
-
-/// Modules of an initramfs by absolute path, with their digest where they can be decompressed.
-fn copies(initramfs: &[u8]) -> Result<BTreeMap<String, Option<Digest>>, InitramfsError> {
+/// Modules of an initramfs by absolute path, each with what `is_same` says of its content; the last of two counts.
+fn copies(
+    initramfs: &[u8],
+    is_same: impl Fn(&str, &[u8]) -> bool,
+) -> Result<BTreeMap<String, bool>, InitramfsError> {
     let mut copies = BTreeMap::new();
     read_initramfs(initramfs, &mut |entry: &InitramfsEntry, content| {
         let path = String::from_utf8_lossy(&entry.path);
@@ -248,7 +253,9 @@ fn copies(initramfs: &[u8]) -> Result<BTreeMap<String, Option<Digest>>, Initramf
         if entry.is_file() && entry.size > 0 && usr.starts_with("lib/modules/") && is_module_path(usr) {
             let mut bytes = Vec::new();
             content.read_to_end(&mut bytes)?;
-            copies.insert(format!("/usr/{usr}"), digest_of(&bytes));
+            let path = format!("/usr/{usr}");
+            let same = is_same(&path, &bytes);
+            copies.insert(path, same);
         }
         Ok(())
     })?;
