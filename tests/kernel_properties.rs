@@ -1,10 +1,10 @@
 //! What holds of the kernel decision on any universe.
 
 use imgbuild::kernel::{
-    Candidate, Decision, Headers, Inputs, Kernel, KernelSet, KnownBad, ModuleSet, NoKernel, PackageVersion, Part,
-    Policy, Provenance, Swap, solve,
+    Candidate, Decision, Headers, Inputs, Kernel, KernelSet, ModuleSet, NoKernel, PackageVersion, Part, Policy,
+    Provenance, Swap, solve,
 };
-use imgbuild::model::KernelRelease;
+use imgbuild::model::{KernelRelease, KnownBad};
 use proptest::prelude::*;
 
 fn archive(number: u8) -> Provenance {

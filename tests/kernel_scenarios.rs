@@ -2,10 +2,10 @@
 //! data and replayed, and decided again with its inputs in the reverse order.
 
 use imgbuild::kernel::{
-    Candidate, Decision, Headers, Inputs, Kernel, KernelSet, KnownBad, ModuleSet, NoKernel, PackageEntry,
-    PackageVersion, Part, Pin, PinnedBy, Provenance, Swap, Universe, solve,
+    Candidate, Decision, Headers, Inputs, Kernel, KernelSet, ModuleSet, NoKernel, PackageEntry, PackageVersion, Part,
+    Pin, PinnedBy, Provenance, Swap, Universe, solve,
 };
-use imgbuild::model::{KernelRelease, Reach};
+use imgbuild::model::{KernelRelease, KnownBad, Reach};
 
 const SCENARIOS: &str = include_str!("fixtures/kernel-scenarios.txt");
 const DEBIAN_13: [&str; 3] = [

@@ -4,8 +4,7 @@ use super::audit::{Event, Verb};
 use super::chain::Built;
 use super::kernels::KernelAsk;
 use super::{BuildError, Project, Session, locking, tier2};
-use crate::config::KnownBad;
-use crate::model::{KmodSetName, TierName};
+use crate::model::{KmodSetName, KnownBad, TierName};
 use crate::oci::Layout;
 
 /// Builds a tier 2, deciding on the kernel anew after each build that failed at a module's source, at most

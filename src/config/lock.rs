@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Family, definition_digest};
-use crate::model::{KernelRelease, KmodSetName, PinnedReference, Sha256Hex, SourceDateEpoch, TierName};
+use crate::model::{KernelRelease, KmodSetName, KnownBad, PinnedReference, Sha256Hex, SourceDateEpoch, TierName};
 
 /// The lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,20 +90,6 @@ pub struct LockedTier2 {
     pub modules: BTreeMap<KmodSetName, ModuleLock>,
     /// Packages of the final stage beyond those of tier 1.
     pub packages: PackageSet,
-}
-
-/// A module set that did not compile for a kernel.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct KnownBad {
-    /// The module set.
-    pub set: KmodSetName,
-    /// Version of its source, as [`ModuleLock`] has it.
-    pub version: String,
-    /// The kernel.
-    pub kernel: KernelRelease,
-    /// First line of the error.
-    pub error: String,
 }
 
 /// Which kernel, and why.

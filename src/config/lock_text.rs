@@ -13,10 +13,10 @@ use super::lock_inputs::write_inputs;
 use super::rules;
 use super::shape::Shape;
 use super::{
-    Archive, KernelInputs, KernelLock, KernelSwap, KnownBad, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock,
+    Archive, KernelInputs, KernelLock, KernelSwap, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock,
     PackageSet, SetupRootLock, Tier1Source,
 };
-use crate::model::PinnedReference;
+use crate::model::{KnownBad, PinnedReference};
 
 /// Name of the lock file in a project's folder.
 pub const LOCK_FILE: &str = "imgbuild.lock";

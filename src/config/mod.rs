@@ -33,7 +33,7 @@ pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, NameKind, Position};
 pub use host::{Directory, FileEntry, Group, Host, Link, Network, Units, User};
 pub use kmod::{AptBuild, Artifact, DnfBuild, KmodBuild, KmodSet, Supports, Verify};
 pub use lock::{
-    Archive, KernelInputs, KernelLock, KernelSwap, KnownBad, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock,
+    Archive, KernelInputs, KernelLock, KernelSwap, Lock, LockedPackage, LockedTier1, LockedTier2, ModuleLock,
     PackageSet, SetupRootLock, Tier1Source,
 };
 pub use lock_text::LOCK_FILE;

@@ -8,8 +8,8 @@ mod universe;
 mod version;
 
 pub use solve::{
-    Blame, Candidate, Decision, Direction, Inputs, KernelFacts, KernelSet, KnownBad, ModuleSet, NoKernel, Objection,
-    Part, Pin, PinnedBy, Policy, Rejection, Swap, Transaction, solve,
+    Blame, Candidate, Decision, Direction, Inputs, KernelFacts, KernelSet, ModuleSet, NoKernel, Objection, Part, Pin,
+    PinnedBy, Policy, Rejection, Swap, Transaction, solve,
 };
 pub use universe::{BaseMismatch, Headers, Kernel, PackageEntry, Provenance, Universe, UniverseError, kernels_in_base};
 pub use version::{DebVersion, DebVersionError, PackageVersion, RpmVersion, RpmVersionError};

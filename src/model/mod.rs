@@ -10,8 +10,10 @@ mod artifact;
 mod finding;
 mod ident;
 mod image_ref;
+mod kargs_file;
 mod kernel;
 mod kernel_range;
+mod known_bad;
 mod machine;
 mod mode;
 mod net;
@@ -26,8 +28,10 @@ pub use ident::{
     PackageName, ProjectName, RepositoryName, Sha256Hex, TierName, UnitName, UserName,
 };
 pub use image_ref::{ImageLocator, LocatorError, PinnedReference};
+pub use kargs_file::{KargsFile, KargsFileError};
 pub use kernel::{KernelRelease, KernelReleaseError};
 pub use kernel_range::{KernelNumber, KernelNumberError, KernelPattern, KernelPatternError, Reach};
+pub use known_bad::KnownBad;
 pub use machine::{Machine, UnknownMachine};
 pub use mode::{FileMode, FileModeError};
 pub use net::{IpPrefix, IpPrefixError, MacAddress, MacAddressError};

@@ -1,7 +1,7 @@
 //! The kernel decision as the lock keeps it: put into words of the lock, read back, made again.
 
-use crate::config::{self, KernelInputs, KernelLock, Lock};
-use crate::kernel::{Decision, Inputs, KnownBad, NoKernel, solve};
+use crate::config::{KernelInputs, KernelLock, Lock};
+use crate::kernel::{Decision, Inputs, NoKernel, solve};
 
 /// Inputs of a decision that the lock holds and this imgbuild cannot read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -21,7 +21,7 @@ pub fn keep(inputs: &Inputs) -> KernelInputs {
 pub fn kept(lock: &Lock, kernel: &KernelLock) -> Result<Inputs, KeptError> {
     let KernelInputs(table) = &kernel.inputs;
     let inputs: Inputs = table.clone().try_into()?;
-    Ok(Inputs { known_bad: known_bad(&lock.known_bad), ..inputs })
+    Ok(Inputs { known_bad: lock.known_bad.clone(), ..inputs })
 }
 
 /// Decides again from what the lock holds.
@@ -32,23 +32,13 @@ pub fn replay(lock: &Lock, kernel: &KernelLock) -> Result<Result<Decision, NoKer
     Ok(solve(&kept(lock, kernel)?))
 }
 
-/// Failed builds as the solver takes them.
-pub fn known_bad(known: &[config::KnownBad]) -> Vec<KnownBad> {
-    let same = |config::KnownBad { set, version, kernel, error }: &config::KnownBad| KnownBad {
-        set: set.clone(),
-        version: version.clone(),
-        kernel: kernel.clone(),
-        error: error.clone(),
-    };
-    known.iter().map(same).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
     use crate::kernel::{Headers, Kernel, KernelFacts, KernelSet, ModuleSet, PackageVersion, Part, Policy, Provenance};
+    use crate::model::KnownBad;
 
     fn inputs() -> Inputs {
         let release = |build: u8| format!("6.12.0-{build}.el10.x86_64").parse::<crate::model::KernelRelease>().unwrap();
@@ -91,7 +81,7 @@ mod tests {
         }
     }
 
-    fn lock(inputs: &Inputs, known_bad: Vec<config::KnownBad>) -> (Lock, KernelLock) {
+    fn lock(inputs: &Inputs, known_bad: Vec<KnownBad>) -> (Lock, KernelLock) {
         let decision = solve(inputs).unwrap();
         let kernel = KernelLock {
             release: decision.release().clone(),
@@ -112,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_build_that_failed_since_changes_the_answer() {
-        let bad = config::KnownBad {
+        let bad = KnownBad {
             set: "zfs".parse().unwrap(),
             version: "2.3.9".into(),
             kernel: "6.12.0-1.el10.x86_64".parse().unwrap(),

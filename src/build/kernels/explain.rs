@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::build::{BuildError, Project};
 use crate::config::{KernelLock, Lock};
-use crate::kernel::{Candidate, Decision, KernelFacts, KnownBad, ModuleSet, NoKernel, Policy, solve};
-use crate::model::{KernelRelease, SourceDateEpoch, TierName};
+use crate::kernel::{Candidate, Decision, KernelFacts, ModuleSet, NoKernel, Policy, solve};
+use crate::model::{KernelRelease, KnownBad, SourceDateEpoch, TierName};
 use crate::plan::decision::{KeptError, kept};
 
 /// Every kernel that was looked at for one tier, newest first.

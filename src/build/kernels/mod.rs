@@ -107,7 +107,7 @@ pub(super) fn inputs(
         swaps,
         facts,
         sets,
-        known_bad: decision::known_bad(&lock.known_bad),
+        known_bad: lock.known_bad.clone(),
         // Only an age needs a day, and a lock without one is the same tomorrow.
         today: policy.max_age.map(|_| day(lock.source_date_epoch)),
         policy,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-
 use crate::kmod::{
     self, Code, Finding, ModuleIndex, Proof, ProofInput, SignaturePolicy, Symvers, decompress, is_module_path,
 };
@@ -242,10 +241,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Modules of an initramfs by absolute path, each with what `is_same` says of its content; the last of two counts.
-fn copies(
-    initramfs: &[u8],
-    is_same: impl Fn(&str, &[u8]) -> bool,
-) -> Result<BTreeMap<String, bool>, InitramfsError> {
+fn copies(initramfs: &[u8], is_same: impl Fn(&str, &[u8]) -> bool) -> Result<BTreeMap<String, bool>, InitramfsError> {
     let mut copies = BTreeMap::new();
     read_initramfs(initramfs, &mut |entry: &InitramfsEntry, content| {
         let path = String::from_utf8_lossy(&entry.path);

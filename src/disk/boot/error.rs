@@ -2,7 +2,7 @@
 
 use super::ComposefsId;
 use crate::disk::esp::EspPathError;
-use crate::model::Machine;
+use crate::model::{KargsFileError, Machine};
 use crate::oci::layer::Lossy;
 
 /// An image that no disk can be made from, and what it lacks.
@@ -66,8 +66,8 @@ pub enum Unbootable {
     #[error("the image was checked for another kind of root file system than it is put into")]
     OtherKind,
     /// A file of kernel arguments that bootc would not take.
-    #[error("kernel arguments in `{path}`: {problem}")]
-    Kargs { path: Lossy, problem: String },
+    #[error("kernel arguments: `{path}` {problem}")]
+    Kargs { path: Lossy, problem: KargsFileError },
     /// A text that was named by the survey was not given.
     #[error("`{path}` was not read")]
     NotRead { path: Lossy },

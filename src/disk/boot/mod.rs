@@ -16,7 +16,6 @@ mod argument;
 mod entry;
 mod error;
 mod grub;
-mod kargs;
 mod loader;
 mod os_release;
 mod plan;

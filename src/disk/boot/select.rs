@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::kargs::parse_kargs;
 use super::loader::Loader;
 use super::os_release::{OsRelease, parse_os_release};
 use super::support::support;
 use super::{Check, ComposefsArgument, ComposefsId, Spelling, Survey, Unbootable, efi_suffix};
+use crate::model::KargsFile;
 use crate::oci::Initramfs;
 use crate::oci::layer::Lossy;
 
@@ -135,8 +135,12 @@ fn os_release(survey: &Survey, texts: &Texts) -> Result<OsRelease, Unbootable> {
 fn kargs(survey: &Survey, texts: &Texts) -> Result<Vec<String>, Unbootable> {
     let mut all = Vec::new();
     for path in &survey.kargs {
-        let found = parse_kargs(text(texts, path)?, survey.machine);
-        all.extend(found.map_err(|problem| Unbootable::Kargs { path: Lossy::from(&**path), problem })?);
+        let file = KargsFile::parse(text(texts, path)?)
+            .map_err(|problem| Unbootable::Kargs { path: Lossy::from(&**path), problem })?;
+        let named = file.match_architectures.as_ref();
+        if named.is_none_or(|names| names.iter().any(|name| name == survey.machine.rust_name())) {
+            all.extend(file.kargs);
+        }
     }
     Ok(all)
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::universe::{Headers, Kernel, Provenance};
 use super::super::version::PackageVersion;
 use super::range::ModuleSet;
-use crate::model::{KernelNumber, KernelRelease, KmodSetName};
+use crate::model::{KernelNumber, KernelRelease, KnownBad};
 
 /// Everything that is known. The order of no list matters.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,20 +90,6 @@ pub struct KernelFacts {
     /// Days from 1970-01-01 to its build, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub built: Option<i64>,
-}
-
-/// A build that failed with a compile error.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct KnownBad {
-    /// The module set.
-    pub set: KmodSetName,
-    /// Version of the module's source; another version is another story.
-    pub version: String,
-    /// The kernel.
-    pub kernel: KernelRelease,
-    /// First line of the error.
-    pub error: String,
 }
 
 /// What the operator wants.

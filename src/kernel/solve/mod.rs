@@ -13,7 +13,7 @@ mod table;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use inputs::{Inputs, KernelFacts, KernelSet, KnownBad, Part, Pin, PinnedBy, Policy, Swap};
+pub use inputs::{Inputs, KernelFacts, KernelSet, Part, Pin, PinnedBy, Policy, Swap};
 pub use outcome::{Blame, Candidate, Decision, Direction, NoKernel, Rejection, Transaction};
 pub use range::{ModuleSet, Objection};
 
