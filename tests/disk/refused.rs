@@ -37,7 +37,7 @@ fn what_cannot_boot() {
         (files(&[("boot/EFI/Linux/6.12.efi", b"MZ")]), "cannot be made yet"),
         (
             files(&[("usr/lib/bootc/kargs.d/1.toml", b"kargs = 1")]),
-            "kernel arguments in `usr/lib/bootc/kargs.d/1.toml`",
+            "kernel arguments: `usr/lib/bootc/kargs.d/1.toml`",
         ),
     ] {
         let stderr = refused(&good_and(layer), 13);
