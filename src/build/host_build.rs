@@ -5,7 +5,7 @@ use super::containers::Containers;
 use super::conventions::Stage;
 use super::error::io;
 use super::tier2::layers;
-use super::{BuildError, Project, Session};
+use super::{BuildError, Project, Session, check};
 use crate::model::HostName;
 use crate::oci::{Image, ImageBuilder, Layout};
 use crate::sys::clock::Stopwatch;
@@ -53,6 +53,33 @@ pub(super) fn build(
     let created_by = format!("imgbuild tier3 {host}: {containerfile}");
     let builder = layers::merge(layout, image, &added, Stage::Host, project.epoch(), builder, &created_by)?;
     let key = chain::inputs_key(&(image.digest().to_string(), project.read(containerfile)?));
-    let finished = chain::finish(session, layout, &name, builder, &key)?;
+    let descriptor = chain::write(layout, &name, builder, &key)?;
+    let finished = Image::load(layout, &descriptor, None)?;
+    verify(session, project, layout, host, image, &finished)?;
+    chain::name_all(session, layout, &[(name.clone(), descriptor)])?;
     Ok(Built::of(&name, &finished, watch.elapsed(), false))
+}
+
+/// The same gate as for tier 2: a Containerfile can do anything.
+fn verify(
+    session: &Session,
+    project: &Project,
+    layout: &Layout,
+    host: &HostName,
+    base: &Image,
+    image: &Image,
+) -> Result<(), BuildError> {
+    let expected = match check::tier2_of_host(project, host) {
+        Some(tier) => check::Expected::of_tier2(project, &tier)?,
+        None => check::Expected::default(),
+    };
+    let subject = check::Subject {
+        name: &format!("tier3/{host}"),
+        image,
+        layers: &image.layer_source(layout, chain::limits()),
+        base_layers: base.layers().len(),
+        keys_of_base: false,
+        expected: &expected,
+    };
+    check::gate(session, &subject)
 }

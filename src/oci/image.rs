@@ -173,7 +173,12 @@ impl Image {
 
     /// The layers as a source for an [`super::ImageTree`].
     pub fn layer_source<'a>(&'a self, layout: &'a Layout, limits: UnpackLimits) -> ImageLayers<'a> {
-        ImageLayers { layout, layers: &self.layers, limits }
+        self.layers_above(layout, 0, limits)
+    }
+
+    /// Its layers without the first `below`, which somebody has read already.
+    pub fn layers_above<'a>(&'a self, layout: &'a Layout, below: usize, limits: UnpackLimits) -> ImageLayers<'a> {
+        ImageLayers { layout, layers: self.layers.get(below..).unwrap_or_default(), limits }
     }
 }
 

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kmod::{Allowances, Code, Finding, leftover_package};
-use crate::oci::image::ImageLayers;
 use crate::oci::tree::Kind;
-use crate::oci::{ImageTree, LayerSource as _};
+use crate::oci::{ImageTree, LayerSource};
 
 use super::super::verify::Reported;
 use super::super::{BuildError, Session};
@@ -48,7 +47,7 @@ pub(super) fn find(
     session: &Session,
     image: &str,
     scan: &mut Scan,
-    layers: &ImageLayers<'_>,
+    layers: &dyn LayerSource,
     scope: Scope<'_>,
     allowances: &mut Allowances,
 ) -> Result<Vec<Reported>, BuildError> {

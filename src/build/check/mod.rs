@@ -10,6 +10,7 @@ use std::{panic, thread};
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Digest;
 
+use super::audit::{Event, Verb};
 use super::error::io;
 pub use super::verify::Reported;
 pub(super) use super::verify::report::counted;
@@ -88,11 +89,11 @@ fn modules_of(project: &Project, tier: &Tier2) -> Vec<String> {
 }
 
 /// An image to be examined.
-#[derive(Debug)]
 pub(super) struct Subject<'a> {
     pub(super) name: &'a str,
-    pub(super) layout: &'a Layout,
     pub(super) image: &'a Image,
+    /// Its layers.
+    pub(super) layers: &'a dyn LayerSource,
     /// The first so many layers are the base's.
     pub(super) base_layers: usize,
     /// Whether private keys in those count as well.
@@ -166,8 +167,8 @@ pub fn image(
         session,
         &Subject {
             name: &name,
-            layout: &layout,
             image: &image,
+            layers: &image.layer_source(&layout, chain::limits()),
             base_layers: base.layers,
             keys_of_base: settings.against.is_none(),
             expected: &expected,
@@ -178,17 +179,41 @@ pub fn image(
     Ok(report)
 }
 
+/// Examines an image that was just written, before it gets its name.
+///
+/// # Errors
+/// When it cannot be read, or anything about it that is not its base's affair must not be published.
+pub(super) fn gate(session: &Session, subject: &Subject<'_>) -> Result<(), BuildError> {
+    let name = subject.name;
+    let step = session.step(format!("verify {name}"))?;
+    let examined = examine(session, subject)?;
+    let notes: Vec<String> = examined.notes().collect();
+    notes.iter().for_each(|note| step.note(note));
+    let failures = examined.own_failures();
+    if !failures.is_empty() {
+        return Err(BuildError::Refused { image: name.to_owned(), findings: failures });
+    }
+    let detail = format!("{}; one kernel, picked files present, no build tool or key added", examined.proof());
+    session.audit(Event::new(Verb::Verify, name).digest(subject.image.digest()).detail(detail))?;
+    let more = match notes.len() {
+        0 => String::new(),
+        count => format!("; {}, see imgbuild check {name}", counted(count, "note")),
+    };
+    step.finish(examined.proof() + &more);
+    Ok(())
+}
+
 /// Reads an image and judges it: its modules, what of a build is left in any layer, its keys, whether it boots.
 ///
 /// # Errors
 /// When it cannot be read.
 pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examined, BuildError> {
-    let layers = subject.image.layer_source(subject.layout, chain::limits());
-    let mut scan = Scan::read(&session.interrupt, &layers, subject.base_layers)?;
+    let layers = subject.layers;
+    let mut scan = Scan::read(&session.interrupt, layers, subject.base_layers)?;
     // Each reads all layers once more, and neither waits for the other.
     let (mut kernels, boot) = thread::scope(|scope| {
-        let boot = scope.spawn(|| judge_boot(subject, &scan, &layers));
-        let material = Material::of_tree(&scan.tree, &layers, &session.store.work_folder("proof")?)?;
+        let boot = scope.spawn(|| judge_boot(subject, &scan));
+        let material = Material::of_tree(&scan.tree, layers, &session.store.work_folder("proof")?)?;
         let kernels = prove(&material, subject.expected);
         Ok::<_, BuildError>((kernels, boot.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?))
     })?;
@@ -201,7 +226,7 @@ pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examin
     let mut allowances = subject.expected.allowances()?;
     let history = images::history(subject.image);
     let scope = Scope { base_layers: subject.base_layers, keys_of_base: subject.keys_of_base, history: &history };
-    findings.extend(leftovers::find(session, subject.name, &mut scan, &layers, scope, &mut allowances)?);
+    findings.extend(leftovers::find(session, subject.name, &mut scan, layers, scope, &mut allowances)?);
     let (judged, base_boots) = boot;
     findings.extend(judged);
     findings.extend(allowances.unused().iter().map(Reported::from));
@@ -211,11 +236,8 @@ pub(super) fn examine(session: &Session, subject: &Subject<'_>) -> Result<Examin
 }
 
 /// What keeps the image from booting, and whether its base would boot.
-fn judge_boot(
-    subject: &Subject<'_>,
-    scan: &Scan,
-    layers: &dyn LayerSource,
-) -> Result<(Vec<Reported>, bool), BuildError> {
+fn judge_boot(subject: &Subject<'_>, scan: &Scan) -> Result<(Vec<Reported>, bool), BuildError> {
+    let layers = subject.layers;
     let facts = LintFacts::of(subject.image.config());
     let failed = |source| BuildError::Lint { image: subject.name.to_owned(), source };
     let base = (subject.base_layers > 0).then_some(&scan.base);
@@ -253,13 +275,17 @@ fn tier2_of(project: &Project, locator: &ImageLocator) -> Option<TierName> {
     let ImageLocator::Store(name) = locator else { return None };
     let tier = match name.split_once('/')? {
         ("tier2", tier) => tier.parse().ok()?,
-        ("tier3", host) => {
-            let host = project.definition.hosts.get(&host.parse::<HostName>().ok()?)?;
-            host.base.clone().or_else(|| project.definition.project.base.clone())?
-        }
+        ("tier3", host) => return tier2_of_host(project, &host.parse().ok()?),
         _ => return None,
     };
     project.definition.tier2.contains_key(&tier).then_some(tier)
+}
+
+/// The tier-2 image that a host stands on.
+pub(super) fn tier2_of_host(project: &Project, host: &HostName) -> Option<TierName> {
+    let base = project.definition.hosts.get(host)?.base.as_ref();
+    let tier = base.or(project.definition.project.base.as_ref())?;
+    project.definition.tier2.contains_key(tier).then(|| tier.clone())
 }
 
 fn load_allow_file(path: &Utf8Path) -> Result<Vec<Allow>, BuildError> {

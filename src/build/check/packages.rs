@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kmod::{Code, Finding};
-use crate::oci::image::ImageLayers;
 use crate::oci::{ImageTree, LayerSource};
 
 use super::super::{BuildError, Session, rpm_database};
@@ -60,7 +59,7 @@ impl Packages {
         session: &Session,
         image: &str,
         scan: &mut Scan,
-        layers: &ImageLayers<'_>,
+        layers: &dyn LayerSource,
         base_layers: usize,
     ) -> Result<Self, BuildError> {
         if rpm_database::find(image, &scan.tree).is_ok() {

@@ -15,7 +15,7 @@ use crate::config::KmodSet;
 use crate::model::{DiffId, KernelRelease, KmodSetName, SourceDateEpoch};
 use crate::oci::tree::{Changes, MergePolicy, TarFileLayers};
 use crate::oci::{Image, ImageBuilder, ImageTree, LayerError, LayerSource, Layout};
-use crate::sys::dirs;
+use crate::sys::{dirs, map_all};
 use crate::tool::buildah;
 
 /// The layers buildah put on top of the base, uncompressed.
@@ -66,30 +66,40 @@ pub(in crate::build) fn extract(
     Ok(Added(TarFileLayers(files)))
 }
 
-/// The base's layers with the added ones on top, as one source.
-struct OnBase<'a> {
-    base: &'a dyn LayerSource,
-    added: &'a TarFileLayers,
+/// The base's layers with others on top, as one source.
+pub(in crate::build) struct OnBase<'a> {
+    pub(in crate::build) base: &'a dyn LayerSource,
+    pub(in crate::build) above: &'a dyn LayerSource,
+}
+
+impl OnBase<'_> {
+    /// Whose layer a number means, and its number there.
+    fn of(&self, layer: usize) -> (&dyn LayerSource, usize) {
+        match layer.checked_sub(self.base.count()) {
+            Some(above) => (self.above, above),
+            None => (self.base, layer),
+        }
+    }
 }
 
 impl LayerSource for OnBase<'_> {
     fn count(&self) -> usize {
-        self.base.count() + self.added.count()
+        self.base.count() + self.above.count()
     }
 
     fn diff_id(&self, layer: usize) -> Option<&DiffId> {
-        if layer < self.base.count() { self.base.diff_id(layer) } else { None }
+        let (source, layer) = self.of(layer);
+        source.diff_id(layer)
     }
 
     fn open(&self, layer: usize) -> Result<Box<dyn Read + Send + '_>, LayerError> {
-        self.open_at(layer, 0)
+        let (source, layer) = self.of(layer);
+        source.open(layer)
     }
 
     fn open_at(&self, layer: usize, offset: u64) -> Result<Box<dyn Read + Send + '_>, LayerError> {
-        match layer.checked_sub(self.base.count()) {
-            None => self.base.open_at(layer, offset),
-            Some(added) => self.added.open_at(added, offset),
-        }
+        let (source, layer) = self.of(layer);
+        source.open_at(layer, offset)
     }
 }
 
@@ -131,7 +141,7 @@ enum Group {
 impl Writing<'_> {
     /// Writes the layers and returns the image to be, on exactly the base's own.
     pub(super) fn layers(&self) -> Result<ImageBuilder, BuildError> {
-        let layers = OnBase { base: self.base.layers, added: &self.added.0 };
+        let layers = OnBase { base: self.base.layers, above: &self.added.0 };
         let (tree, changes) = merged(self.base.tree, &layers, self.added, Stage::Modules, self.epoch)?;
         let kernel = conventions::only_kernel(self.image_name, &tree)?;
         if kernel != *self.kernel {
@@ -139,9 +149,14 @@ impl Writing<'_> {
             return Err(BuildError::KernelMismatch { image, expected, found: kernel });
         }
         self.check_modules_are_in(&tree)?;
+        let write = |(group, changes): (Group, Changes)| {
+            chain::write_changes(self.layout, &tree, &changes, &layers, self.epoch).map(|layer| (group, layer))
+        };
+        // Compressing is most of the work.
+        let written = map_all(self.split(&changes).into_iter().collect(), 1, write);
         let mut builder = ImageBuilder::on(self.base.image, self.epoch);
-        for (group, changes) in self.split(&changes) {
-            if let Some(layer) = chain::write_changes(self.layout, &tree, &changes, &layers, self.epoch)? {
+        for written in written {
+            if let (group, Some(layer)) = written? {
                 builder = builder.layer(&layer, &self.describe(group));
             }
         }
@@ -238,7 +253,7 @@ pub(in crate::build) fn merge(
 ) -> Result<ImageBuilder, BuildError> {
     let base_layers = base.layer_source(layout, chain::limits());
     let base_tree = chain::tree_of(&base_layers)?;
-    let layers = OnBase { base: &base_layers, added: &added.0 };
+    let layers = OnBase { base: &base_layers, above: &added.0 };
     let (tree, changes) = merged(&base_tree, &layers, added, stage, epoch)?;
     Ok(match chain::write_changes(layout, &tree, &changes, &layers, epoch)? {
         Some(layer) => builder.layer(&layer, created_by),

@@ -16,8 +16,8 @@ use super::error::io;
 use super::packages::PackageCache;
 use super::{BuildError, Project, Session, check, locking};
 use crate::config::{Family, KernelInputs, KmodSet, LockedTier2, PackageSet, Tier2};
-use crate::kmod::Symvers;
 use crate::model::{KmodSetName, SourceDateEpoch, TierName};
+use crate::oci::tree::SpooledLayers;
 use crate::oci::{Image, Layout};
 use crate::plan::{self, SetStage, StageKit, Tier2Stages};
 use crate::sys::clock::Stopwatch;
@@ -46,8 +46,13 @@ pub(super) fn build(
         return Ok(Built::of(&image_name, &image, watch.elapsed(), true));
     }
     let job = Job::prepare(session, project, name, &base_name)?;
+    let spool = session.store.work_folder(&format!("tier2-{name}/base"))?;
+    let spool_dir = dirs::open(&spool).map_err(io("opening", &spool))?;
     let base_layers = base.layer_source(layout, chain::limits());
-    // What the base holds is read beside the builder stages, which leave a core free most of the time.
+    // Verified and uncompressed once, and from then on read where it is needed: comparing, writing and verifying
+    // all ask for files of the base, and a compressed layer has to be read from its beginning for each of them.
+    let base_layers = SpooledLayers::new(&base_layers, &spool_dir);
+    // This is done beside the builder stages, which leave a core free most of the time.
     let image = thread::scope(|scope| {
         let base_tree = scope.spawn(|| chain::tree_of(&base_layers));
         let containers = Containers::open(session)?;
@@ -386,33 +391,20 @@ impl<'a> Job<'a> {
         step.finish(format!("{} layers, {}", image.layers().len(), chain::size(&image)));
         // The image gets its name, and with it its life in the store, only when it has passed.
         let symvers = picked.values().find_map(|picked| picked.symvers.clone());
-        self.verify(layout, base.image, &image, symvers)?;
+        let own = image.layers_above(layout, base.image.layers().len(), chain::limits());
+        let expected = check::Expected::of_tier2(self.project, self.name)?.symvers(symvers);
+        check::gate(
+            self.session,
+            &check::Subject {
+                name: &image_name,
+                image: &image,
+                layers: &layers::OnBase { base: base.layers, above: &own },
+                base_layers: base.image.layers().len(),
+                keys_of_base: false,
+                expected: &expected,
+            },
+        )?;
         chain::name_all(self.session, layout, &[(image_name, descriptor)])?;
         Ok(image)
-    }
-
-    /// The whole proof and the whole check, on the image as it was written.
-    fn verify(&self, layout: &Layout, base: &Image, image: &Image, symvers: Option<Symvers>) -> Result<(), BuildError> {
-        let image_name = &*format!("tier2/{}", self.name);
-        let step = self.session.step(format!("verify {image_name}"))?;
-        let expected = check::Expected::of_tier2(self.project, self.name)?.symvers(symvers);
-        let base_layers = base.layers().len();
-        let subject =
-            check::Subject { name: image_name, layout, image, base_layers, keys_of_base: false, expected: &expected };
-        let examined = check::examine(self.session, &subject)?;
-        let notes: Vec<String> = examined.notes().collect();
-        notes.iter().for_each(|note| step.note(note));
-        let failures = examined.own_failures();
-        if !failures.is_empty() {
-            return Err(BuildError::Refused { image: image_name.to_owned(), findings: failures });
-        }
-        let detail = format!("{}; one kernel, picked files present, no build tool or key added", examined.proof());
-        self.session.audit(Event::new(Verb::Verify, image_name).digest(image.digest()).detail(detail))?;
-        let more = match notes.len() {
-            0 => String::new(),
-            count => format!("; {}, see imgbuild check {image_name}", check::counted(count, "note")),
-        };
-        step.finish(examined.proof() + &more);
-        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use super::node::{Content, Node, NodeId};
 use crate::model::DiffId;
 
 /// Where a tree's layers are read from, uncompressed.
-pub trait LayerSource {
+pub trait LayerSource: Sync {
     /// How many there are.
     fn count(&self) -> usize;
 
