@@ -98,9 +98,9 @@ pub enum BuildError {
     )]
     SourceMoved { set: KmodSetName, decided: String, found: String },
     #[error(
-        "`tier2/{tier}`: for the version of the modules that dnf takes, another kernel than {decided} would have to be chosen; `kernel.pin` in its tier.toml settles it"
+        "`tier2/{tier}`: for every kernel chosen, dnf takes modules whose source wants another; `kernel.pin` in its tier.toml settles it"
     )]
-    SourcesMoved { tier: TierName, decided: KernelRelease },
+    SourcesMoved { tier: TierName },
     #[error("apt printed something unexpected")]
     AptOutput(#[source] tool::apt::ParseError),
     #[error(transparent)]

@@ -16,15 +16,18 @@ use super::error::{BuildError, command, io};
 use crate::config::{Archive, LockedPackage};
 use crate::model::{ByteSize, hex};
 use crate::oci::layer::{EntryKind, TarReader, UnpackLimits};
+use crate::oci::{InitramfsEntry, read_initramfs};
 use crate::sys::{Step, dirs};
 use crate::tool::apt::{self, Apt, Download};
-use crate::tool::{deb822, dpkg};
+use crate::tool::{deb822, dpkg, rpm};
 
 /// How many files one run of the fetching program gets: few enough to show progress, enough to keep connections busy.
 const BATCH: usize = 16;
 
 /// No file that is read out of a package is larger.
 const FILE_LIMIT: u64 = 16 << 20;
+/// Most bytes read of what an RPM package unpacks to; the largest sources of modules have 200 MB.
+const PAYLOAD_LIMIT: u64 = 1 << 30;
 
 /// Addresses of the archives that packages are fetched from.
 #[derive(Debug, Clone, Default)]
@@ -241,6 +244,37 @@ impl<'s> PackageCache<'s> {
         };
         let step = format!("reading the files of the package {}", package.name);
         self.session.runner.stream(&dpkg::files(deb.as_str()), &mut consume).map_err(command(step))?;
+        Ok(found)
+    }
+
+    /// The same of an RPM package.
+    ///
+    /// # Errors
+    /// When the package cannot be read.
+    pub(super) fn rpm_files(
+        &self,
+        package: &LockedPackage,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, Vec<u8>>, BuildError> {
+        let rpm = self.path.join(package.sha256.as_str());
+        let mut found = BTreeMap::new();
+        let mut consume = |stream: &mut dyn Read| {
+            let mut archive = Vec::new();
+            stream.take(PAYLOAD_LIMIT).read_to_end(&mut archive)?;
+            // What the initramfs of a kernel is: a cpio archive.
+            let mut keep = |entry: &InitramfsEntry, content: &mut dyn Read| {
+                let path = String::from_utf8_lossy(&entry.path).into_owned();
+                if entry.is_file() && entry.size <= FILE_LIMIT && wanted(&path) {
+                    let mut bytes = Vec::new();
+                    content.read_to_end(&mut bytes)?;
+                    found.insert(path, bytes);
+                }
+                Ok(())
+            };
+            read_initramfs(&archive, &mut keep).map_err(std::io::Error::other)
+        };
+        let step = format!("reading the files of the package {}", package.name);
+        self.session.runner.stream(&rpm::payload(rpm.as_str()), &mut consume).map_err(command(step))?;
         Ok(found)
     }
 

@@ -46,6 +46,11 @@ pub fn version() -> Cmd {
     Cmd::new("rpm").package(PACKAGE).arg("--version")
 }
 
+/// Writes the files of a package to standard output, as a cpio archive.
+pub fn payload(package: &str) -> Cmd {
+    Cmd::new("rpm2cpio").package("rpm2cpio").arg(package)
+}
+
 /// A package database.
 #[derive(Debug, Clone, Copy)]
 pub struct Rpm<'a> {

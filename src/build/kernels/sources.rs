@@ -87,6 +87,12 @@ fn parse_meta(text: &str) -> Statement {
     Statement { min: field("Linux-Minimum"), max: field("Linux-Maximum"), ..Statement::default() }
 }
 
+/// The set with what these files of its source state besides.
+pub(in crate::build) fn narrow_by(set: ModuleSet, files: BTreeMap<String, Vec<u8>>) -> ModuleSet {
+    let state = |set, (path, bytes): (String, Vec<u8>)| narrow(set, parse(&path, &String::from_utf8_lossy(&bytes)));
+    files.into_iter().fold(set, state)
+}
+
 /// The set with what its source states besides: only kernels that both admit.
 ///
 /// Of two patterns the set's own is kept, as there is no pattern for both.

@@ -138,11 +138,7 @@ impl<'a> AptResolver<'a> {
     /// The set with what the source in its package says about kernels.
     fn narrowed(&self, set: ModuleSet, source: &LockedPackage) -> Result<ModuleSet, BuildError> {
         self.cache.ensure(&[source], self.apt.archives(), self.apt.config())?;
-        let files = self.cache.files(source, &sources::is_statement)?;
-        let state = |set, (path, bytes): (String, Vec<u8>)| {
-            sources::narrow(set, sources::parse(&path, &String::from_utf8_lossy(&bytes)))
-        };
-        Ok(files.into_iter().fold(set, state))
+        Ok(sources::narrow_by(set, self.cache.files(source, &sources::is_statement)?))
     }
 
     /// Decides. Of a kernel that would replace the base's, the configuration is known only when its packages are

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cap_std::fs_utf8::camino::Utf8Path;
 
-use super::super::kernels::{self, KernelAsk, rpms, sets};
+use super::super::kernels::{self, KernelAsk, rpms, sets, sources};
 use super::super::packages::PackageCache;
 use super::super::{BuildError, Project, Session};
 use crate::config::{DnfBuild, Family, KmodSet, Lock, LockedPackage, LockedTier2, ModuleLock, PackageSet, Tier2};
@@ -21,7 +21,13 @@ use crate::tool::repodata::RpmPackage;
 use crate::tool::rpm::upstream_version;
 use root::{DnfRoot, Fetched, Offer};
 
+/// How often a decision is taken again because of what a fetched source says about kernels.
+const ATTEMPTS: usize = 4;
+
 /// Resolves one tier and keeps its packages.
+///
+/// What a source says about kernels is known when its package is here, and dnf fetches it only together with the
+/// headers of a kernel. So the decision comes first, and again with what was read, until both agree.
 pub(super) fn resolve(
     session: &Session,
     project: &Project,
@@ -29,6 +35,32 @@ pub(super) fn resolve(
     name: &TierName,
     ask: &KernelAsk,
 ) -> Result<LockedTier2, BuildError> {
+    let mut known = Vec::new();
+    for _ in 0..ATTEMPTS {
+        match attempt(session, project, lock, name, ask, &known)? {
+            Attempt::Resolved(entry) => return Ok(*entry),
+            Attempt::Read(sets) => known = sets,
+        }
+    }
+    Err(BuildError::SourcesMoved { tier: name.clone() })
+}
+
+/// How an attempt ends.
+enum Attempt {
+    Resolved(Box<LockedTier2>),
+    /// With the sets as their sources describe them another kernel has to be chosen.
+    Read(Vec<ModuleSet>),
+}
+
+/// `known` are sets whose sources were read before.
+fn attempt(
+    session: &Session,
+    project: &Project,
+    lock: &Lock,
+    name: &TierName,
+    ask: &KernelAsk,
+    known: &[ModuleSet],
+) -> Result<Attempt, BuildError> {
     let tier = &project.definition.tier2[name];
     let base = &lock.tier1[&tier.base];
     let builds = builds(project, name, tier)?;
@@ -38,6 +70,11 @@ pub(super) fn resolve(
     let resolver = DnfResolver { session, project, name, root, cache: PackageCache::open(session)? };
     let step = session.step(format!("choose the kernel of tier2/{name}"))?;
     let mut inputs = resolver.inputs(lock, tier, &builds, ask)?;
+    for set in &mut inputs.sets {
+        if let Some(read) = known.iter().find(|read| read.name == set.name) {
+            *set = read.clone();
+        }
+    }
     let mut decision = kernels::decide(name, &inputs)?;
     step.finish(format!("{}: {}", decision.release(), decision.reason));
     let swapped = decision.swap.as_ref().map(|transaction| resolver.new_kernel(transaction)).transpose()?;
@@ -45,23 +82,23 @@ pub(super) fn resolve(
     for (set, build) in &builds {
         modules.insert((*set).clone(), resolver.module(set, build, decision.release())?);
     }
-    if resolver.correct(&mut inputs, &modules) {
+    if resolver.correct(&mut inputs, &builds, &modules)? {
         let again = kernels::decide(name, &inputs)?;
         if again.release() != decision.release() {
-            return Err(BuildError::SourcesMoved { tier: name.clone(), decided: decision.release().clone() });
+            return Ok(Attempt::Read(inputs.sets));
         }
         decision = again;
     }
     let install = builds.values().flat_map(|build| &build.install).chain(&tier.packages);
     let packages = resolver.packages("image", "the image", &install.map(ToString::to_string).collect::<Vec<_>>())?;
     super::tier2::refuse_build_tools(name, tier, &packages)?;
-    Ok(LockedTier2 {
+    Ok(Attempt::Resolved(Box::new(LockedTier2 {
         definition: project.definition.tier2_digest(name).expect("the tier is in the definition"),
         base: base.digest(),
         kernel: kernels::kernel_lock(&inputs, &decision, swapped),
         modules,
         packages,
-    })
+    })))
 }
 
 fn builds<'a>(
@@ -115,16 +152,26 @@ impl DnfResolver<'_> {
         Ok(kernels::inputs(self.project, lock, self.name, found, sets, ask))
     }
 
-    /// dnf knows reasons to take another version than the newest: the inputs get the one it took.
-    fn correct(&self, inputs: &mut Inputs, modules: &BTreeMap<KmodSetName, ModuleLock>) -> bool {
+    /// The inputs get what only the fetched packages tell: the version dnf took, as it knows reasons to take another
+    /// than the newest, and what its source says about kernels. Returns whether that is something new.
+    fn correct(
+        &self,
+        inputs: &mut Inputs,
+        builds: &BTreeMap<&KmodSetName, &DnfBuild>,
+        modules: &BTreeMap<KmodSetName, ModuleLock>,
+    ) -> Result<bool, BuildError> {
         let mut corrected = false;
         for set in &mut inputs.sets {
-            if let Some(lock) = modules.get(&set.name).filter(|lock| lock.version != set.version) {
-                *set = sets::module_set(&self.project.definition.kmods[&set.name], &lock.version, &lock.version);
-                corrected = true;
+            let Some((build, lock)) = builds.get(&set.name).zip(modules.get(&set.name)) else { continue };
+            let mut read = sets::module_set(&self.project.definition.kmods[&set.name], &lock.version, &lock.version);
+            let name = source(build);
+            if let Some(package) = lock.packages.packages.iter().find(|package| package.name == name) {
+                read = sources::narrow_by(read, self.cache.rpm_files(package, &sources::is_statement)?);
             }
+            corrected |= *set != read;
+            *set = read;
         }
-        corrected
+        Ok(corrected)
     }
 
     /// Fetches what replaces the base's kernel, and from then on resolves as if it had.
