@@ -108,6 +108,10 @@ pub enum BuildError {
     #[error("this machine has no Debian mirror configured; give `mirror` in [bootstrap], or run on a Debian machine")]
     NoMachineMirror,
     #[error(
+        "this machine has no mirror of Debian's security archive configured, where `{suite}` is; add it to the machine's apt sources, give `security-mirror` in [bootstrap], or take `{suite}` out of its `updates`"
+    )]
+    NoMachineSecurityMirror { suite: String },
+    #[error(
         "the program composefs-setup-root is not here (looked in {}); `ci/setup-root` of imgbuild's repository builds it, --setup-root names it",
         looked.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")
     )]

@@ -8,6 +8,7 @@ use super::tier2::layers;
 use super::{BuildError, Project, Session, check};
 use crate::model::HostName;
 use crate::oci::{Image, ImageBuilder, Layout};
+use crate::sys::HardLimits;
 use crate::sys::clock::Stopwatch;
 use crate::sys::dirs;
 use crate::tool::buildah::{Build, Isolation, Output, parse_id};
@@ -41,6 +42,7 @@ pub(super) fn build(
         arguments: &[("BASE", &base_id)],
         secrets: &[],
         epoch: project.epoch(),
+        limits: HardLimits::own(),
     };
     containers.build(&format!("running {containerfile} for {name}"), &build, &|line| step.note(line))?;
     step.finish("");

@@ -11,6 +11,7 @@ mod cmd;
 pub mod dirs;
 pub mod env;
 mod interrupt;
+mod limits;
 mod lock;
 pub mod mounts;
 pub mod orphans;
@@ -20,6 +21,7 @@ pub mod umask;
 
 pub use cmd::{Cmd, CmdError, ExitKind, Runner, Watched};
 pub use interrupt::{Interrupt, Interrupted};
+pub use limits::HardLimits;
 pub use lock::{FileLock, LockError, LockKind};
 pub use parallel::map_all;
 pub use progress::{NoProgress, Progress, Step, StepEvent};

@@ -1,7 +1,7 @@
 //! buildah: runs the Containerfiles that imgbuild writes, over a container storage of its own.
 
 use crate::model::SourceDateEpoch;
-use crate::sys::Cmd;
+use crate::sys::{Cmd, HardLimits};
 
 use super::{Problem, ToolVersion, problem};
 
@@ -108,6 +108,9 @@ pub struct Build<'a> {
     pub secrets: &'a [Secret<'a>],
     /// Time written into the image, and the time of every file in its layer.
     pub epoch: SourceDateEpoch,
+    /// Limits of the RUN steps. Left alone, newer versions (1.39 was seen to) give them more open files than the process itself may
+    /// have, which needs `CAP_SYS_RESOURCE` and fails in most containers.
+    pub limits: HardLimits,
 }
 
 impl Storage<'_> {
@@ -143,6 +146,11 @@ impl Storage<'_> {
             .opt("--timestamp", build.epoch.as_secs().to_string())
             .opt("--target", build.target)
             .opt("--file", build.containerfile);
+        for (name, limit) in [("nofile", build.limits.open_files), ("nproc", build.limits.processes)] {
+            if let Some(limit) = limit {
+                cmd = cmd.opt("--ulimit", format!("{name}={limit}:{limit}"));
+            }
+        }
         for mount in build.mounts {
             cmd = cmd.opt("--volume", format!("{}:{}:ro", mount.host, mount.container));
         }
@@ -248,6 +256,7 @@ mod tests {
             arguments: &[("SOURCE_DATE_EPOCH", "1760000000")],
             secrets: &[Secret { id: "module-key", file: "/keys/module.pem" }],
             epoch: SourceDateEpoch::from_secs(1_760_000_000),
+            limits: HardLimits { open_files: Some(20_000), processes: None },
         }
     }
 

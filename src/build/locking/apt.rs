@@ -86,8 +86,9 @@ impl AptSources {
             }
         };
         add(main, main_archive(bootstrap, machine)?);
-        if !security.is_empty() {
-            add(security, security_archive(bootstrap, machine)?);
+        if let Some(suite) = security.first() {
+            let archive = security_archive(bootstrap, machine, suite)?;
+            add(security, archive);
         }
         Ok(Self(sources))
     }
@@ -162,11 +163,15 @@ fn main_archive(bootstrap: &Bootstrap, machine: &MachineArchives) -> Result<(Arc
 }
 
 /// The security archive is another one than the main archive, except where the definition's mirror holds both.
-fn security_archive(bootstrap: &Bootstrap, machine: &MachineArchives) -> Result<(Archive, String), BuildError> {
+fn security_archive(
+    bootstrap: &Bootstrap,
+    machine: &MachineArchives,
+    suite: &str,
+) -> Result<(Archive, String), BuildError> {
     match (&bootstrap.security_mirror, &bootstrap.mirror, &machine.security) {
         (Some(url), _, _) | (None, Some(url), _) => Ok((Archive::Url(url.clone()), url.clone())),
         (None, None, Some(url)) => Ok((Archive::MachineSecurity, url.clone())),
-        (None, None, None) => Err(BuildError::NoMachineMirror),
+        (None, None, None) => Err(BuildError::NoMachineSecurityMirror { suite: suite.to_owned() }),
     }
 }
 

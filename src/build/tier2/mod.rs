@@ -20,6 +20,7 @@ use crate::model::{KmodSetName, SourceDateEpoch, TierName};
 use crate::oci::tree::SpooledLayers;
 use crate::oci::{Image, Layout};
 use crate::plan::{self, SetStage, StageKit, Tier2Stages};
+use crate::sys::HardLimits;
 use crate::sys::clock::Stopwatch;
 use crate::sys::dirs;
 use crate::tool::buildah::{Build, Isolation, Mount, Output, Secret, parse_id};
@@ -286,6 +287,7 @@ impl<'a> Job<'a> {
             arguments: &[("BASE", base_id)],
             secrets: &secrets,
             epoch: self.project.epoch(),
+            limits: HardLimits::own(),
         };
         containers.build(&format!("{label} of tier2/{}", self.name), &build, &|line| step.note(line))?;
         step.finish("");
