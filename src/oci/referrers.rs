@@ -7,7 +7,7 @@
 //! What an index says about a referrer is for other readers: cosign up to 3.1.2 writes the configuration's media type
 //! where the artifact type belongs, so here only the manifest itself is believed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use oci_spec::image::{Descriptor, Digest, ImageManifest, MediaType};
 use serde_json::json;
@@ -106,18 +106,42 @@ impl Layout {
     /// # Errors
     /// When the subject is not in the layout, or reading or writing fails; then nothing is listed.
     pub fn attach(&self, subject: &Descriptor, artifact: &Artifact, mode: Attach) -> Result<Descriptor, LayoutError> {
-        self.require_blob(subject)?;
-        let replaced = match mode {
-            Attach::Beside => Vec::new(),
-            Attach::InPlaceOfItsType => self.referrers_of_type(subject.digest(), &artifact.artifact_type)?,
-        };
         let descriptor = self.write_artifact(subject, artifact)?;
-        self.relist(&replaced.into_iter().map(|old| old.descriptor).collect::<Vec<_>>(), descriptor.clone())?;
+        self.list_artifacts(&[(subject.clone(), descriptor.clone())], mode)?;
         Ok(descriptor)
     }
 
-    /// Writes the artifact's blobs and manifest; lists nothing.
-    fn write_artifact(&self, subject: &Descriptor, artifact: &Artifact) -> Result<Descriptor, LayoutError> {
+    /// Lists artifacts that [`Layout::write_artifact`] wrote, each with its subject: all of them, or none.
+    ///
+    /// # Errors
+    /// When reading or writing fails.
+    pub fn list_artifacts(&self, artifacts: &[(Descriptor, Descriptor)], mode: Attach) -> Result<(), LayoutError> {
+        let replaced = match mode {
+            Attach::Beside => Vec::new(),
+            Attach::InPlaceOfItsType => self.replaced_by(artifacts)?,
+        };
+        let added: Vec<Descriptor> = artifacts.iter().map(|(_, artifact)| artifact.clone()).collect();
+        self.relist(&replaced, &added)
+    }
+
+    /// Referrers of the same subjects and types.
+    fn replaced_by(&self, artifacts: &[(Descriptor, Descriptor)]) -> Result<Vec<Descriptor>, LayoutError> {
+        let kind = |subject: &Digest, artifact_type: Option<&MediaType>| {
+            (subject.to_string(), artifact_type.map(ToString::to_string))
+        };
+        let new = artifacts.iter().map(|(subject, artifact)| kind(subject.digest(), artifact.artifact_type().as_ref()));
+        let new: BTreeSet<_> = new.collect();
+        let mut listed = self.all_referrers()?;
+        listed.retain(|(subject, referrer)| new.contains(&kind(subject, Some(referrer.artifact_type()))));
+        Ok(listed.into_iter().map(|(_, referrer)| referrer.descriptor).collect())
+    }
+
+    /// Writes an artifact whose subject is `subject`; lists nothing.
+    ///
+    /// # Errors
+    /// When the subject is not in the layout, or writing fails.
+    pub fn write_artifact(&self, subject: &Descriptor, artifact: &Artifact) -> Result<Descriptor, LayoutError> {
+        self.require_blob(subject)?;
         let config = self.write_blob(EMPTY, MediaType::EmptyJSON)?;
         let mut layers = Vec::with_capacity(artifact.blobs.len());
         for blob in &artifact.blobs {
@@ -152,6 +176,12 @@ impl Layout {
     /// # Errors
     /// When the index, or a manifest that it lists without a name, cannot be read or is not what its descriptor says.
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<Referrer>, LayoutError> {
+        let all = self.all_referrers()?.into_iter();
+        Ok(all.filter(|(found, _)| found == subject).map(|(_, referrer)| referrer).collect())
+    }
+
+    /// Everything in the index that has a subject, with it.
+    fn all_referrers(&self) -> Result<Vec<(Digest, Referrer)>, LayoutError> {
         let mut found = Vec::new();
         for entry in self.index()?.manifests() {
             if DocumentKind::of_media_type(entry.media_type()).is_none() {
@@ -159,9 +189,9 @@ impl Layout {
             }
             let document = parse_document(&self.read_document(entry)?, entry.media_type())?;
             if let Content::Manifest(manifest) = document.content
-                && manifest.subject().as_ref().is_some_and(|found| found.digest() == subject)
+                && let Some(subject) = manifest.subject()
             {
-                found.push(Referrer { descriptor: entry.clone(), manifest: *manifest });
+                found.push((subject.digest().clone(), Referrer { descriptor: entry.clone(), manifest: *manifest }));
             }
         }
         Ok(found)
@@ -184,7 +214,6 @@ fn annotations(map: &BTreeMap<String, String>) -> Option<HashMap<String, String>
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::io::Read;
 
     use super::super::layout::SweepMode;

@@ -14,9 +14,10 @@ use super::kernel::{self, Kernel, KernelModule, ModuleFacts, ReadModule};
 use super::licence;
 use super::os_release::OsRelease;
 use super::package::Package;
-use crate::oci::layer::LayerEntry;
+use super::purl::PackageUrl;
+use crate::oci::layer::{EntryKind, LayerEntry, TarReader, UnpackLimits};
 use crate::oci::tree::{Content, MergePolicy, TreeError};
-use crate::oci::{ImageTree, LayerSource};
+use crate::oci::{ImageTree, LayerError, LayerSource};
 
 /// No package database is larger.
 const DATABASE_LIMIT: u64 = 256 << 20;
@@ -85,6 +86,30 @@ impl Digests {
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::{Digest as _, Sha256, Sha512};
         Self { sha256: crate::model::hex(&Sha256::digest(bytes)), sha512: crate::model::hex(&Sha512::digest(bytes)) }
+    }
+}
+
+impl Catalogue {
+    /// Takes the packages that another program found, each a package URL with its licences, in the place of those
+    /// found here. What is known here about the same package is kept.
+    pub fn replace_packages(&mut self, found: impl IntoIterator<Item = (String, Vec<String>)>) {
+        let os = self.os.as_ref().map(|(os, _)| os);
+        let known: BTreeMap<String, Installed> =
+            self.packages.drain(..).map(|installed| (installed.package.purl(os).to_string(), installed)).collect();
+        let mut packages: Vec<Installed> = Vec::new();
+        for (purl, licences) in found {
+            let Some(url) = PackageUrl::parse(&purl) else { continue };
+            packages.push(known.get(&purl).cloned().unwrap_or_else(|| {
+                Installed {
+                    package: Package::of_purl(url),
+                    layer: usize::MAX,
+                    licence: licence::all_of(&licences.iter().map(|text| licence::of_tag(text)).collect())
+                        .unwrap_or_else(|| licence::UNKNOWN.to_owned()),
+                }
+            }));
+        }
+        packages.sort_by_cached_key(|installed| installed.package.purl(None).to_string());
+        self.packages = packages;
     }
 }
 
@@ -172,26 +197,58 @@ impl Cataloguer {
             None => {}
             Some(Interest::Database) => {
                 let rest = DATABASES_LIMIT.saturating_sub(self.database_bytes).min(DATABASE_LIMIT);
-                if let Some(bytes) = read_up_to(content, rest)? {
+                if let Some(bytes) = read_up_to(entry, content, rest)? {
                     self.database_bytes += bytes.len() as u64;
                     self.databases.insert(place, bytes);
                 }
             }
             Some(Interest::Text) => {
                 let rest = TEXTS_LIMIT.saturating_sub(self.text_bytes).min(TEXT_LIMIT);
-                if let Some(bytes) = read_up_to(content, rest)? {
+                if let Some(bytes) = read_up_to(entry, content, rest)? {
                     self.text_bytes += bytes.len() as u64;
                     self.texts.insert(place, bytes);
                 }
             }
             Some(kind) => {
-                if let Some(bytes) = read_up_to(content, MODULE_LIMIT)? {
+                if let Some(bytes) = read_up_to(entry, content, MODULE_LIMIT)? {
                     // Fails only when all threads are gone, and those end after this one.
                     let _sent = jobs.send(Job { place, is_module: kind == Interest::Module, bytes });
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether the layers of `source` above those that were read leave the inventory as it is; read to their ends.
+    ///
+    /// Says so only where it is plain: files of no interest, folders, and anything below `/etc`.
+    ///
+    /// # Errors
+    /// When a layer cannot be read.
+    pub fn is_unchanged_by(&self, source: &dyn LayerSource) -> Result<bool, SbomError> {
+        let mut unchanged = true;
+        for layer in self.layers..source.count() {
+            let failed = |source| TreeError::Layer { layer, source };
+            let stream = source.open(layer).map_err(failed)?;
+            let mut tar = TarReader::new(stream, UnpackLimits::default());
+            while let Some(entry) = tar.next_entry().map_err(failed)? {
+                unchanged &= self.is_harmless(&entry);
+            }
+            let rest = io::copy(&mut tar.into_inner(), &mut io::sink());
+            rest.map_err(|error| failed(LayerError::from_read(error)))?;
+        }
+        Ok(unchanged)
+    }
+
+    fn is_harmless(&self, entry: &LayerEntry) -> bool {
+        let is_folder = || self.tree.lookup(&entry.path).is_some_and(|id| self.tree.node(id).children().is_some());
+        let in_etc = entry.path.starts_with(b"etc/") && entry.path != b"etc/os-release";
+        match entry.kind {
+            EntryKind::Directory => true,
+            EntryKind::Whiteout | EntryKind::Opaque => false,
+            EntryKind::File { .. } => interest(&entry.path).is_none() && !is_folder(),
+            _ => in_etc,
+        }
     }
 
     /// The inventory of the layers read.
@@ -233,6 +290,11 @@ impl Cataloguer {
     }
 
     fn packages(&self, database: &Database) -> Result<Vec<Installed>, SbomError> {
+        let log = self.tree.resolve(format!("{}-wal", database.path)).and_then(|id| self.tree.node(id).content());
+        if log.is_some_and(|log| log.size() > 0) {
+            let format = "SQLite with a log that was never merged into it";
+            return Err(SbomError::Format { path: database.path.clone(), format });
+        }
         let place = self.place_of(&database.path);
         let Some(last) = place else { return Ok(Vec::new()) };
         let size =
@@ -281,11 +343,14 @@ fn place(content: &Content) -> Option<Place> {
     }
 }
 
-/// The content, when it is no larger than `limit`.
-fn read_up_to(content: &mut dyn Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+/// The content, when it is no larger than `limit`; a larger one takes no memory.
+fn read_up_to(entry: &LayerEntry, content: &mut dyn Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    if !matches!(entry.kind, EntryKind::File { size } if size <= limit) {
+        return Ok(None);
+    }
     let mut bytes = Vec::new();
-    content.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= limit).then_some(bytes))
+    content.take(limit).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Judged by the end of the path: a layer may write through links that an earlier one made.

@@ -31,8 +31,8 @@ pub struct ModuleFacts {
     pub in_tree: bool,
     /// Who signed it, and with which digest; not verified here.
     pub signature: Option<ModuleSignatureFacts>,
-    /// Digests of the decompressed module, where the file is compressed.
-    pub decompressed: Option<Digests>,
+    /// SHA-256 of the decompressed module, where the file is compressed.
+    pub decompressed: Option<String>,
 }
 
 /// The signature appended to a module.

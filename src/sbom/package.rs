@@ -12,6 +12,8 @@ pub enum PackageKind {
     Rpm,
     /// apk's.
     Apk,
+    /// Of another kind, found by another program.
+    Other,
 }
 
 impl PackageKind {
@@ -21,6 +23,7 @@ impl PackageKind {
             Self::Deb => "deb",
             Self::Rpm => "rpm",
             Self::Apk => "apk",
+            Self::Other => "generic",
         }
     }
 }
@@ -56,6 +59,8 @@ pub struct Package {
     pub requires: Vec<Vec<String>>,
     /// Capabilities it offers beyond its name.
     pub provides: Vec<String>,
+    /// Its package URL, where another program found it.
+    pub url: Option<PackageUrl>,
 }
 
 impl Package {
@@ -76,7 +81,19 @@ impl Package {
             licence: None,
             requires: Vec::new(),
             provides: Vec::new(),
+            url: None,
         }
+    }
+
+    /// A package that another program found.
+    pub(super) fn of_purl(url: PackageUrl) -> Self {
+        let kinds = [PackageKind::Deb, PackageKind::Rpm, PackageKind::Apk];
+        let kind = kinds.into_iter().find(|kind| kind.purl_type() == url.kind()).unwrap_or(PackageKind::Other);
+        let mut package = Self::new(kind, url.name(), url.version(), url.get("arch").unwrap_or_default());
+        package.epoch = url.get("epoch").and_then(|text| text.parse().ok());
+        package.source = url.get("upstream").map(str::to_owned);
+        package.url = Some(url);
+        package
     }
 
     /// Version with rpm's epoch in front, as locks have it.
@@ -89,6 +106,9 @@ impl Package {
 
     /// Its package URL, as syft and the scanners that read SBOMs write it.
     pub fn purl(&self, os: Option<&OsRelease>) -> PackageUrl {
+        if let Some(url) = &self.url {
+            return url.clone();
+        }
         let namespace = os.map(|os| match (self.kind, os.id.as_str()) {
             (PackageKind::Rpm, "rhel") => "redhat",
             (_, id) => id,

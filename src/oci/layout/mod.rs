@@ -178,11 +178,11 @@ impl Layout {
         self.edit_index(|manifests| index::put_unnamed(manifests, descriptor))
     }
 
-    /// Lists `descriptor` without a name and no longer `replaced`, in one change of the index.
-    pub(super) fn relist(&self, replaced: &[Descriptor], descriptor: Descriptor) -> Result<(), LayoutError> {
+    /// Lists `added` without names and no longer `replaced`, in one change of the index.
+    pub(super) fn relist(&self, replaced: &[Descriptor], added: &[Descriptor]) -> Result<(), LayoutError> {
         self.edit_index(|manifests| {
             manifests.retain(|entry| !replaced.contains(entry));
-            index::put_unnamed(manifests, descriptor);
+            added.iter().for_each(|descriptor| index::put_unnamed(manifests, descriptor.clone()));
         })
     }
 

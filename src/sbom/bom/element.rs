@@ -57,8 +57,7 @@ pub(super) fn properties(pairs: Pairs) -> Option<Properties> {
 /// Which layer, and which tier with it, brought something.
 pub(super) fn origin(pairs: &mut Pairs, layers: &[LayerFacts], layer: usize) {
     let Some(facts) = layers.get(layer) else { return };
-    pairs.insert("imgbuild:layer:digest".to_owned(), facts.digest.to_string());
-    pairs.insert("imgbuild:layer:diff-id".to_owned(), facts.diff_id.to_string());
+    pairs.insert("imgbuild:layer".to_owned(), facts.digest.to_string());
     if let Some(tier) = facts.tier {
         pairs.insert("imgbuild:tier".to_owned(), tier.number().to_string());
     }

@@ -6,7 +6,7 @@ use oci_spec::image::Digest;
 
 use super::super::catalogue::Digests;
 use super::super::package::Package;
-use crate::model::{DiffId, KernelRelease, SourceDateEpoch, Tier};
+use crate::model::{KernelRelease, SourceDateEpoch, Tier};
 
 /// An image as its manifest, its configuration and the lock it was built from describe it.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct ImageFacts {
     pub layers: Vec<LayerFacts>,
     /// The images it stands on, nearest first.
     pub below: Vec<BelowFacts>,
+    /// Modules of so many layers, from the lowest, are listed in the SBOM of the image below, and not again.
+    pub linked_layers: usize,
     /// Package files as they were fetched.
     pub archives: BTreeMap<ArchiveKey, ArchiveFacts>,
     /// Sets of modules that were compiled for it.
@@ -40,8 +42,6 @@ pub struct ImageFacts {
 pub struct LayerFacts {
     /// Digest of the blob.
     pub digest: Digest,
-    /// Digest of the uncompressed layer.
-    pub diff_id: DiffId,
     /// The tier that has it first, where imgbuild built it.
     pub tier: Option<Tier>,
     /// The set whose modules it holds, where imgbuild built it.
@@ -70,7 +70,7 @@ pub struct ArchiveKey {
 
 impl ArchiveKey {
     /// The key of an installed package.
-    pub(super) fn of(package: &Package) -> Self {
+    pub fn of(package: &Package) -> Self {
         Self { name: package.name.clone(), version: package.full_version(), architecture: package.architecture.clone() }
     }
 }

@@ -78,7 +78,7 @@ fn workflow(inventory: &Inventory<'_>, set: &ModuleSetFacts) -> Workflow {
         target: None,
         properties: None,
     });
-    let modules = inventory.catalogue.modules.iter();
+    let modules = inventory.modules.iter();
     let own = modules.filter(|module| inventory.set_of(module) == Some(&set.name));
     let outputs = own.map(|module| Output {
         required: RequiredOutputField::Resource(ResourceReference::Ref(module_reference(module))),

@@ -47,7 +47,7 @@ fn add_kernels(inventory: &Inventory<'_>, graph: &mut BTreeMap<String, BTreeSet<
         graph.entry(reference).or_default();
     }
     let by_name = inventory.modules_by_name();
-    for module in &inventory.catalogue.modules {
+    for module in &inventory.modules {
         let release = module.release.as_str();
         let depends = module.facts.iter().flat_map(|facts| &facts.depends);
         let others = depends.filter_map(|name| by_name.get(&(release, name.replace('-', "_"))).cloned());

@@ -43,9 +43,11 @@ pub(super) fn os_reference(os: &OsRelease) -> String {
 pub(super) struct Inventory<'a> {
     pub(super) facts: &'a ImageFacts,
     pub(super) catalogue: &'a Catalogue,
+    /// The modules that are listed here and not in an SBOM below.
+    pub(super) modules: Vec<&'a KernelModule>,
 }
 
-impl Inventory<'_> {
+impl<'a> Inventory<'a> {
     fn os(&self) -> Option<&OsRelease> {
         self.catalogue.os.as_ref().map(|(os, _)| os)
     }
@@ -55,7 +57,7 @@ impl Inventory<'_> {
         let os = self.catalogue.os.iter().map(|(os, file)| self.distribution(os, file));
         let packages = self.catalogue.packages.iter().map(|installed| self.package(installed));
         let kernels = self.catalogue.kernels.iter().map(|kernel| self.kernel(kernel));
-        let modules = self.catalogue.modules.iter().map(|module| self.module(module));
+        let modules = self.modules.iter().map(|module| self.module(module));
         let mut seen = BTreeSet::new();
         let all = os.chain(packages).chain(kernels).chain(modules);
         all.filter(|component| seen.insert(component.bom_ref.clone())).collect()
@@ -207,9 +209,8 @@ impl Inventory<'_> {
         if !facts.licences.is_empty() {
             set("licence", facts.licences.join(", "));
         }
-        if let Some(digests) = &facts.decompressed {
-            set("decompressed:sha256", digests.sha256.clone());
-            set("decompressed:sha512", digests.sha512.clone());
+        if let Some(sha256) = &facts.decompressed {
+            set("decompressed:sha256", sha256.clone());
         }
         match &facts.signature {
             Some(signature) => {
@@ -238,13 +239,8 @@ impl Inventory<'_> {
     }
 
     /// References of modules by their names, for each kernel.
-    pub(super) fn modules_by_name(&self) -> BTreeMap<(&str, String), String> {
-        let entry = |module: &'_ KernelModule| (module.name(), module_reference(module));
-        let all = self.catalogue.modules.iter();
-        all.map(|module| {
-            let (name, reference) = entry(module);
-            ((module.release.as_str(), name), reference)
-        })
-        .collect()
+    pub(super) fn modules_by_name(&self) -> BTreeMap<(&'a str, String), String> {
+        let entry = |module: &&'a KernelModule| ((module.release.as_str(), module.name()), module_reference(module));
+        self.modules.iter().map(entry).collect()
     }
 }

@@ -50,7 +50,8 @@ pub fn serial_of(digest: &Digest) -> Uuid {
 impl Sbom {
     /// Describes an image.
     pub fn new(facts: &ImageFacts, catalogue: &Catalogue) -> Self {
-        let inventory = Inventory { facts, catalogue };
+        let modules = catalogue.modules.iter().filter(|module| module.file.layer >= facts.linked_layers).collect();
+        let inventory = Inventory { facts, catalogue, modules };
         let root = root_url(facts).to_string();
         let bom = Bom {
             version: 1,
@@ -68,7 +69,7 @@ impl Sbom {
             formulation: formulation::formulas(&inventory),
             spec_version: SpecVersion::V1_5,
         };
-        Self { bom, packages: catalogue.packages.len(), modules: catalogue.modules.len() }
+        Self { bom, packages: catalogue.packages.len(), modules: inventory.modules.len() }
     }
 
     /// How many packages it lists.
@@ -93,10 +94,7 @@ impl Sbom {
 fn root_url(facts: &ImageFacts) -> PackageUrl {
     let name = facts.name.rsplit('/').next().unwrap_or(&facts.name);
     let name = name.split([':', '@']).next().unwrap_or(name).to_lowercase();
-    let local = facts.name.starts_with("tier");
-    PackageUrl::new("oci", None, &name, &facts.digest.to_string())
-        .qualifier("arch", &facts.architecture)
-        .qualifier("tag", if local { facts.name.split('/').next().unwrap_or_default() } else { "" })
+    PackageUrl::new("oci", None, &name, facts.digest.as_ref()).qualifier("arch", &facts.architecture)
 }
 
 fn metadata(inventory: &Inventory<'_>, root: &str) -> Metadata {
@@ -136,7 +134,7 @@ fn tools(facts: &ImageFacts) -> Vec<Component> {
 
 fn root_component(inventory: &Inventory<'_>, root: &str) -> Component {
     let facts = inventory.facts;
-    let mut component = element::component(Classification::Container, root, &facts.name, &facts.digest.to_string());
+    let mut component = element::component(Classification::Container, root, &facts.name, facts.digest.as_ref());
     component.supplier = inventory.maker();
     component.hashes = element::digests(&facts.manifest);
     component.purl = element::purl(&root_url(facts));
@@ -162,7 +160,7 @@ fn compositions(inventory: &Inventory<'_>, root: &str) -> Compositions {
     let os = catalogue.os.as_ref().map(|(os, _)| os);
     let packages = catalogue.packages.iter().map(|installed| package_reference(&installed.package, os));
     let kernels = catalogue.kernels.iter().map(kernel_reference);
-    let modules = catalogue.modules.iter().map(module_reference);
+    let modules = inventory.modules.iter().map(|module| module_reference(module));
     let mut references: Vec<_> = packages.chain(kernels).chain(modules).collect();
     references.sort();
     references.dedup();

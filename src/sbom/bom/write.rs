@@ -68,13 +68,13 @@ pub(super) fn to_json(bom: &Bom, format: SbomFormat) -> Result<Vec<u8>, SbomErro
 fn to_1_6(document: &mut Value) {
     document["specVersion"] = json!("1.6");
     document["$schema"] = json!("http://cyclonedx.org/schema/bom-1.6.schema.json");
-    if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
-        if let Some(maker) = metadata.remove("manufacture") {
-            if let Some(component) = metadata.get_mut("component").and_then(Value::as_object_mut) {
-                component.insert("manufacturer".to_owned(), maker.clone());
-            }
-            metadata.insert("manufacturer".to_owned(), maker);
+    if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut)
+        && let Some(maker) = metadata.remove("manufacture")
+    {
+        if let Some(component) = metadata.get_mut("component").and_then(Value::as_object_mut) {
+            component.insert("manufacturer".to_owned(), maker.clone());
         }
+        metadata.insert("manufacturer".to_owned(), maker);
     }
     for component in document.get_mut("components").and_then(Value::as_array_mut).into_iter().flatten() {
         component.as_object_mut().map(name_authors);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::paragraph::parse_paragraphs;
-use super::{all_of, is_valid, rebuild, reference};
+use super::{all_of, conjuncts, is_valid, rebuild, reference};
 
 /// Where prose names a licence: the files of package base-files.
 const COMMON: &str = "/usr/share/common-licenses/";
@@ -29,12 +29,16 @@ fn machine_readable(text: &str) -> Option<BTreeSet<String>> {
         Ok(paragraphs) => paragraphs.iter().filter_map(|paragraph| paragraph.get("License")).collect(),
         Err(_) => text.lines().filter_map(|line| line.strip_prefix("License:")).map(str::trim).collect(),
     };
-    let terms: BTreeSet<String> =
-        short_names.into_iter().filter(|name| !name.is_empty()).map(expression).take(MAX_TERMS).collect();
+    let names: BTreeSet<&str> = short_names.into_iter().filter(|name| !name.is_empty()).collect();
+    let terms: BTreeSet<String> = names.into_iter().take(MAX_TERMS).flat_map(terms).collect();
     (!terms.is_empty()).then_some(terms)
 }
 
-/// The format's own words between licences are `and`, `or` and a comma before either.
+/// The terms of a short name of which all apply. `and` binds closer than `or`, unless a comma stands before it.
+fn terms(short_name: &str) -> Vec<String> {
+    short_name.split(", and ").map(expression).flat_map(|term| conjuncts(&term)).collect()
+}
+
 fn expression(short_name: &str) -> String {
     let text = rebuild(&short_name.replace('_', " "));
     if is_valid(&text) { text } else { reference(short_name) }
@@ -46,7 +50,7 @@ fn prose(text: &str) -> BTreeSet<String> {
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.')).unwrap_or(rest.len());
         rest[..end].trim_end_matches('.')
     });
-    names.filter(|name| !name.is_empty()).map(expression).take(MAX_TERMS).collect()
+    names.filter(|name| !name.is_empty()).flat_map(terms).take(MAX_TERMS).collect()
 }
 
 #[cfg(test)]
@@ -73,8 +77,8 @@ License: LGPL-2.1+
     fn the_machine_readable_format() {
         assert_eq!(
             of_copyright("x", DEP5.as_bytes()),
-            "(GPL-1.0-or-later OR Artistic-1.0-Perl) AND \
-             (GPL-2.0-or-later OR AFL-2.1 AND MIT AND LicenseRef-Tcl-BSDish) AND LGPL-2.1-or-later"
+            "(GPL-1.0-or-later OR Artistic-1.0-Perl) AND (GPL-2.0-or-later OR AFL-2.1) AND LGPL-2.1-or-later \
+             AND LicenseRef-Tcl-BSDish AND MIT"
         );
         let bent = DEP5.replace("Files: a\n", "this is no field\n");
         assert_eq!(of_copyright("x", bent.as_bytes()), of_copyright("x", DEP5.as_bytes()));

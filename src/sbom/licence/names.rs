@@ -53,11 +53,12 @@ const EXCEPTIONS: [(&str, &str); 8] = [
 /// The identifier of one licence, with its exception where it has one; `LicenseRef-…` when the list has none.
 pub(super) fn identifier(name: &str) -> String {
     let name = name.trim();
+    let lower = name.to_ascii_lowercase();
     // Old identifiers of GNU licences are valid and deprecated: they are written anew.
-    if !name.to_ascii_lowercase().contains("gpl") && is_valid(name) {
+    let is_gnu = FAMILIES.iter().any(|(prefix, _)| lower.starts_with(prefix));
+    if !is_gnu && is_valid(name) {
         return name.to_owned();
     }
-    let lower = name.to_ascii_lowercase();
     if let Some((_, identifier)) = NAMES.iter().find(|(known, _)| *known == lower) {
         return (*identifier).to_owned();
     }
@@ -115,6 +116,7 @@ mod tests {
             ("GPL-2.0-or-later", "GPL-2.0-or-later"),
             ("LGPL-2.1+", "LGPL-2.1-or-later"),
             ("LGPLv2", "LGPL-2.0-only"),
+            ("GFDL-1.2", "GFDL-1.2-only"),
             ("GFDL-NIV-1.3+", "GFDL-1.3-no-invariants-or-later"),
             ("GPL-2 with Linux-syscall-note exception", "GPL-2.0-only WITH Linux-syscall-note"),
             ("GPL-3+ with Bison exception", "GPL-3.0-or-later WITH Bison-exception-2.2"),
