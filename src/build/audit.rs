@@ -33,6 +33,7 @@ pub enum Verb {
     Materialize,
     Verify,
     Build,
+    Attach,
     Delete,
 }
 

@@ -24,6 +24,7 @@ use crate::oci::{ImageError, LayerError, LayoutError, SourceError};
 use crate::plan::RenderError;
 use crate::plan::decision::KeptError;
 use crate::plan::host::HostError;
+use crate::sbom::SbomError;
 use crate::sys::{CmdError, Interrupted, LockError};
 use crate::tool;
 
@@ -35,6 +36,14 @@ const SHOWN_HOSTS: usize = 5;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the message names the fields")]
 pub enum BuildError {
+    #[error("listing what is in {image}")]
+    Sbom { image: String, source: std::sync::Arc<SbomError> },
+    #[error(transparent)]
+    SyftOutput(#[from] tool::syft::SyftOutputError),
+    #[error(transparent)]
+    ToolVersion(#[from] tool::VersionError),
+    #[error(transparent)]
+    ToolTooOld(#[from] tool::TooOld),
     #[error("{action} `{path}`")]
     Io { action: &'static str, path: Utf8PathBuf, source: io::Error },
     #[error(

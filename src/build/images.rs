@@ -9,7 +9,7 @@ use super::chain;
 use super::conventions;
 use super::error::io;
 use super::mirror;
-use super::{BuildError, Session};
+use super::{BuildError, Session, sbom};
 use crate::model::{ByteSize, ImageLocator};
 use crate::oci::{Image, ImageTree, LayerSource, Layout};
 use crate::sys::dirs;
@@ -50,6 +50,8 @@ pub struct ImageDetails {
     pub annotations: BTreeMap<String, String>,
     /// The layers, lowest first.
     pub layers: Vec<LayerDetails>,
+    /// Digest of the SBOM beside it, where it has one.
+    pub sbom: Option<String>,
     /// Kernels under `/usr/lib/modules` that have a `vmlinuz`.
     pub kernels: Vec<String>,
     /// Installed packages: how many, by which database.
@@ -143,6 +145,7 @@ fn details(locator: &ImageLocator, layout: &Layout, image: &Image) -> Result<Ima
         labels: labels.into_iter().collect(),
         annotations: image.manifest().annotations().clone().unwrap_or_default().into_iter().collect(),
         layers: layer_details(image),
+        sbom: sbom::find(layout, image)?,
         kernels: conventions::kernel_folders(&tree).iter().map(ToString::to_string).collect(),
         packages: packages(&tree, &layers)?,
         files: tree.walk().count(),

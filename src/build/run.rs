@@ -3,7 +3,7 @@
 use super::chain::{self, Built};
 use super::kernels::KernelAsk;
 use super::preflight::{self, Needs};
-use super::{BuildError, Project, Session, locking, probe, tier1, tier2, tier3};
+use super::{BuildError, Project, Session, locking, probe, sbom, tier1, tier2, tier3};
 use crate::model::{HostName, TierName};
 use crate::oci::Layout;
 use crate::plan::Selection;
@@ -47,6 +47,7 @@ fn build(
     }
     let (selection, skipped) = without(project, &selection, &failed);
     built.extend(tier3::build(session, project, &layout, &selection.hosts)?);
+    sbom::attach(session, project, &layout, &built)?;
     let failed = failed.into_iter().map(|(name, error)| (format!("tier2/{name}"), error)).collect();
     BuildError::all(failed, skipped).map(|()| built)
 }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::ui::ProgressStyle;
 use super::{
     audit, boot, build, check, disk, docs, doctor, explain, gc, images, init, inspect, kernel, kmods, lock, plan,
-    render, tiers, validate,
+    render, sbom, tiers, validate,
 };
 use crate::build::{KernelAsk, KernelPin};
 use crate::config::SwapPolicy;
@@ -136,6 +136,8 @@ pub(super) enum Command {
     Inspect(inspect::Args),
     /// Check a finished image: modules, leftovers of a build, keys
     Check(check::Args),
+    /// List what is in an image: its bill of materials
+    Sbom(sbom::Args),
     /// Kernel modules
     #[command(subcommand)]
     Kmods(kmods::Command),

@@ -52,7 +52,7 @@ impl Args {
 }
 
 /// The project whose store the image is in, when there is one: images from elsewhere are checked without any.
-fn project_of(context: &Context, locator: &ImageLocator) -> Result<Option<Project>, CliError> {
+pub(super) fn project_of(context: &Context, locator: &ImageLocator) -> Result<Option<Project>, CliError> {
     let is_there = dirs::exists(&context.global.project.join("imgbuild.toml"));
     match locator {
         ImageLocator::Store(_) if is_there => context.project().map(Some),

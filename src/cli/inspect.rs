@@ -29,6 +29,7 @@ fn show(out: &mut dyn Write, details: &ImageDetails) -> std::io::Result<()> {
     writeln!(out, "digest        {}", details.digest)?;
     writeln!(out, "platform      {}", details.platform)?;
     details.created.iter().try_for_each(|created| writeln!(out, "created       {created}"))?;
+    details.sbom.iter().try_for_each(|sbom| writeln!(out, "sbom          {sbom}"))?;
     writeln!(out, "kernels       {}", details.kernels.join(", "))?;
     writeln!(out, "packages      {}", details.packages)?;
     writeln!(out, "files         {}", details.files)?;

@@ -23,6 +23,7 @@ mod kmods;
 mod lock;
 mod plan;
 mod render;
+mod sbom;
 mod tiers;
 mod ui;
 mod validate;
@@ -72,6 +73,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Images(args) => args.run(&context),
         Command::Inspect(args) => args.run(&context),
         Command::Check(args) => args.run(&context),
+        Command::Sbom(args) => args.run(&context),
         Command::Kmods(command) => command.run(&context),
         Command::Explain(args) => args.run(&context),
         Command::Disk(args) => args.run(&context),

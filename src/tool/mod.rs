@@ -18,6 +18,7 @@ pub mod qemu_img;
 pub mod repodata;
 pub mod rpm;
 pub mod setpriv;
+pub mod syft;
 pub mod unshare;
 mod version;
 

@@ -11,5 +11,6 @@ mod kernel;
 mod killed;
 mod machine;
 mod project;
+mod sbom;
 mod store;
 mod upstream;

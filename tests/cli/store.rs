@@ -71,20 +71,20 @@ fn gc_removes_what_no_name_leads_to_and_says_so_before() {
     let would = project.run(&["gc", "--dry-run", "--json"]).success().json();
     let removed: Vec<_> =
         would["removed"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
-    // The host's old layer, configuration and manifest, and the package.
-    assert_eq!(removed.len(), 4, "{removed:?}");
+    // The host's old layer, configuration and manifest, its SBOM and the manifest of that, and the package.
+    assert_eq!(removed.len(), 6, "{removed:?}");
     assert!(removed.contains(&format!("packages/{}", "0".repeat(64)).as_str()), "{removed:?}");
     assert_eq!(names_in(&project.store().join("oci/blobs/sha256")), blobs, "only said");
 
     let did = project.run(&["gc", "--json"]).success().json();
     assert_eq!(did, would);
-    assert_eq!(names_in(&project.store().join("oci/blobs/sha256")).len(), blobs.len() - 3);
+    assert_eq!(names_in(&project.store().join("oci/blobs/sha256")).len(), blobs.len() - 5);
     assert!(project.stored("packages").is_empty());
     assert_eq!(project.images(), images);
     project.run(&["inspect", "tier3/a"]).success();
     project.run(&["audit", "verify"]).success();
     let shown = project.run(&["audit", "show"]).success().stdout;
-    assert_eq!(shown.lines().filter(|line| line.contains("  delete ")).count(), 4, "{shown}");
+    assert_eq!(shown.lines().filter(|line| line.contains("  delete ")).count(), 6, "{shown}");
     assert_eq!(project.run(&["gc"]).success().stdout, "freed 0 B in 0 files\n");
 }
 

@@ -66,6 +66,8 @@ pub struct ModuleInfo {
     pub aliases: Vec<String>,
     /// `softdep=`: what is better loaded before or after it.
     pub softdeps: Vec<String>,
+    /// `intree=Y`: built as part of the kernel's own sources.
+    pub in_tree: bool,
     /// `import_ns=`: namespaces of symbols it may use.
     pub namespaces: Vec<String>,
     /// Symbols it needs.
@@ -106,6 +108,7 @@ pub(super) fn inspect_decompressed(compression: Compression, module: &[u8]) -> R
         srcversion: info.first("srcversion"),
         aliases: info.all("alias"),
         softdeps: info.all("softdep"),
+        in_tree: info.first("intree").as_deref() == Some("Y"),
         namespaces: info.all("import_ns"),
         imports: symbols::imports(&elf)?,
         exports: symbols::exports(&elf)?,

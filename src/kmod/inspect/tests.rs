@@ -55,6 +55,7 @@ fn reads_what_a_module_says_about_itself() {
             srcversion: Some("C0FFEE".into()),
             aliases: vec![],
             softdeps: vec![],
+            in_tree: false,
             namespaces: vec![],
             imports: vec![],
             exports: vec![],
@@ -63,6 +64,12 @@ fn reads_what_a_module_says_about_itself() {
             signature: None,
         }
     );
+}
+
+#[test]
+fn the_kernels_own_modules_say_so() {
+    assert!(inspect(&fake::module(&["intree=Y"])).unwrap().in_tree);
+    assert!(!inspect(&fake::module(&["license=GPL"])).unwrap().in_tree);
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! The SBOM of every image that was built, beside it in the store.
+
+use std::sync::Arc;
+
+use oci_spec::image::{Descriptor, MediaType};
+
+use super::super::audit::{Event, Verb};
+use super::super::{BuildError, Built, Project, Session, chain};
+use super::facts::{self, Locked};
+use crate::model::DiffId;
+use crate::oci::{Artifact, Attach, BASE_DIGEST, Image, Layout};
+use crate::sbom::{Catalogue, Cataloguer, MEDIA_TYPE, Sbom, SbomFormat};
+use crate::sys::map_all;
+
+/// Makes the SBOM of each image and lists it as a referrer; an image that was kept keeps the one it has.
+pub(in crate::build) fn attach(
+    session: &Session,
+    project: &Project,
+    layout: &Layout,
+    built: &[Built],
+) -> Result<(), BuildError> {
+    let images = without_sbom(layout, built)?;
+    if images.is_empty() {
+        return Ok(());
+    }
+    let step = session.step(match images.as_slice() {
+        [(name, _)] => format!("list what is in {name}"),
+        several => format!("list what is in {} images", several.len()),
+    })?;
+    let failed = |source| BuildError::Layout { image: "SBOMs".to_owned(), what: "writing", source };
+    // One wait for the disk for all of them.
+    let batch = layout.batch().map_err(failed)?;
+    let job =
+        Job { session, layout: &batch, locked: Locked::of(project), known: read_bases(session, layout, &images)? };
+    let done = map_all(images.iter().collect(), 1, |(name, image)| job.write(name, image));
+    let done = done.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let written: Vec<_> =
+        images.iter().zip(&done).map(|((_, image), (sbom, _))| (image.descriptor().clone(), sbom.clone())).collect();
+    let lock = session.store.lock_index()?;
+    batch.list_artifacts(&written, Attach::InPlaceOfItsType).map_err(failed)?;
+    drop(lock);
+    let event = |((name, _), (_, sbom)): (&(&str, Image), &(Descriptor, Descriptor))| {
+        Event::new(Verb::Attach, *name).digest(sbom.digest()).detail("SBOM")
+    };
+    session.store.audit().record_all(images.iter().zip(&written).map(event))?;
+    step.finish(match done.as_slice() {
+        [(_, summary)] => summary.clone(),
+        several => format!("{} SBOMs", several.len()),
+    });
+    Ok(())
+}
+
+/// The images that need one: a new image always, one that was kept when it has none.
+fn without_sbom<'b>(layout: &Layout, built: &'b [Built]) -> Result<Vec<(&'b str, Image)>, BuildError> {
+    let mut images = Vec::with_capacity(built.len());
+    for made in built {
+        let Some(image) = chain::find(layout, &made.image)? else { continue };
+        if !made.reused || find(layout, &image)?.is_none() {
+            images.push((made.image.as_str(), image));
+        }
+    }
+    Ok(images)
+}
+
+/// Digest of the SBOM beside an image.
+pub(in crate::build) fn find(layout: &Layout, image: &Image) -> Result<Option<String>, BuildError> {
+    let found = layout.referrers_of_type(image.digest(), &MediaType::from(MEDIA_TYPE));
+    let failed =
+        |source| BuildError::Layout { image: image.digest().to_string(), what: "looking up the SBOM of", source };
+    Ok(found.map_err(failed)?.first().map(|referrer| referrer.descriptor.digest().to_string()))
+}
+
+/// What was read of an image that others stand on.
+struct Known {
+    diff_ids: Vec<DiffId>,
+    cataloguer: Cataloguer,
+    catalogue: Arc<Catalogue>,
+}
+
+/// Reads the images that are not hosts, and those that hosts stand on, each layer once.
+fn read_bases(session: &Session, layout: &Layout, images: &[(&str, Image)]) -> Result<Vec<Known>, BuildError> {
+    let mut known: Vec<Known> = Vec::new();
+    for (name, image) in images {
+        let base = if name.starts_with("tier3/") { base_of(layout, image)? } else { Some(image.clone()) };
+        let Some(base) = base else { continue };
+        session.interrupt.check()?;
+        let diff_ids = diff_ids(&base);
+        if known.iter().any(|known| known.diff_ids == diff_ids) {
+            continue;
+        }
+        let mut cataloguer = nearest(&known, &diff_ids).map(|known| known.cataloguer.clone()).unwrap_or_default();
+        super::read(&mut cataloguer, layout, &base)?;
+        let catalogue = Arc::new(super::finish(&cataloguer, &base)?);
+        known.push(Known { diff_ids, cataloguer, catalogue });
+    }
+    Ok(known)
+}
+
+fn base_of(layout: &Layout, image: &Image) -> Result<Option<Image>, BuildError> {
+    let annotations = image.manifest().annotations().as_ref();
+    let digest = annotations.and_then(|all| all.get(BASE_DIGEST)?.parse().ok());
+    Ok(digest.map(|digest| chain::find_digest(layout, &digest)).transpose()?.flatten())
+}
+
+fn diff_ids(image: &Image) -> Vec<DiffId> {
+    image.layers().iter().map(|layer| layer.diff_id.clone()).collect()
+}
+
+/// The largest part of an image that has been read.
+fn nearest<'k>(known: &'k [Known], diff_ids: &[DiffId]) -> Option<&'k Known> {
+    known.iter().filter(|known| diff_ids.starts_with(&known.diff_ids)).max_by_key(|known| known.diff_ids.len())
+}
+
+struct Job<'a> {
+    session: &'a Session,
+    layout: &'a Layout,
+    locked: Option<Locked<'a>>,
+    known: Vec<Known>,
+}
+
+impl Job<'_> {
+    /// Writes the SBOM of one image; returns its manifest and a summary.
+    fn write(&self, name: &str, image: &Image) -> Result<(Descriptor, String), BuildError> {
+        self.session.interrupt.check()?;
+        let catalogue = self.catalogue(image)?;
+        let facts = facts::of_image(self.session, self.locked.as_ref(), self.layout, image, name, &catalogue)?;
+        let sbom = Sbom::new(&facts, &catalogue);
+        let bytes = sbom.to_json(SbomFormat::default()).map_err(super::failed(image))?;
+        let descriptor = self.layout.write_artifact(image.descriptor(), &artifact(image, bytes));
+        let descriptor = descriptor.map_err(|source| BuildError::Layout {
+            image: name.to_owned(),
+            what: "writing the SBOM of",
+            source,
+        })?;
+        Ok((descriptor, super::summary(&sbom)))
+    }
+
+    /// The inventory of an image: mostly that of the image below, which is not read again.
+    fn catalogue(&self, image: &Image) -> Result<Arc<Catalogue>, BuildError> {
+        let diff_ids = diff_ids(image);
+        let nearest = nearest(&self.known, &diff_ids);
+        if let Some(known) = nearest {
+            let layers = image.layer_source(self.layout, chain::limits());
+            if known.cataloguer.is_unchanged_by(&layers).map_err(super::failed(image))? {
+                return Ok(Arc::clone(&known.catalogue));
+            }
+        }
+        let mut cataloguer = nearest.map(|known| known.cataloguer.clone()).unwrap_or_default();
+        super::read(&mut cataloguer, self.layout, image)?;
+        Ok(Arc::new(super::finish(&cataloguer, image)?))
+    }
+}
+
+fn artifact(image: &Image, bytes: Vec<u8>) -> Artifact {
+    let created = image.config().created().clone().unwrap_or_default();
+    let artifact = Artifact::new(MEDIA_TYPE).blob(MEDIA_TYPE, bytes);
+    if created.is_empty() { artifact } else { artifact.annotation("org.opencontainers.image.created", created) }
+}
