@@ -178,6 +178,14 @@ impl Layout {
         self.edit_index(|manifests| index::put_unnamed(manifests, descriptor))
     }
 
+    /// Lists `descriptor` without a name and no longer `replaced`, in one change of the index.
+    pub(super) fn relist(&self, replaced: &[Descriptor], descriptor: Descriptor) -> Result<(), LayoutError> {
+        self.edit_index(|manifests| {
+            manifests.retain(|entry| !replaced.contains(entry));
+            index::put_unnamed(manifests, descriptor);
+        })
+    }
+
     /// Removes a name; `false` when there was none. Blobs stay until [`Layout::sweep`].
     ///
     /// # Errors
@@ -203,7 +211,7 @@ impl Layout {
         index::write(&self.dir, &index)
     }
 
-    fn require_blob(&self, descriptor: &Descriptor) -> Result<(), LayoutError> {
+    pub(super) fn require_blob(&self, descriptor: &Descriptor) -> Result<(), LayoutError> {
         self.blob_file(descriptor).map(drop)
     }
 
