@@ -13,5 +13,6 @@ pub mod lint;
 pub mod model;
 pub mod oci;
 pub mod plan;
+pub mod sign;
 pub mod sys;
 pub mod tool;

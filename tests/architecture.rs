@@ -16,9 +16,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("kmod", &["model", "sys", "oci"]),
     ("lint", &["model", "oci"]),
     ("config", &["model", "sys", "oci"]),
+    ("sign", &["model", "oci"]),
     ("tool", &["model", "sys", "oci"]),
     ("plan", &["model", "config", "kernel"]),
-    ("build", &["model", "sys", "oci", "kernel", "kmod", "lint", "config", "tool", "plan", "disk"]),
+    ("build", &["model", "sys", "oci", "kernel", "kmod", "lint", "config", "tool", "plan", "disk", "sign"]),
     ("cli", &["model", "sys", "config", "plan", "build"]),
 ];
 
