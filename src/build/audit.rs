@@ -33,6 +33,8 @@ pub enum Verb {
     Materialize,
     Verify,
     Build,
+    Sign,
+    Attest,
     Delete,
 }
 

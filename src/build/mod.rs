@@ -26,6 +26,7 @@ mod rpm_database;
 mod run;
 mod session;
 mod setup_root;
+pub mod signing;
 mod store;
 mod tier1;
 mod tier2;

@@ -10,7 +10,7 @@ use sigstore_types::{DsseEnvelope, KeyId, PayloadBytes, SignatureBytes};
 use super::key::{PublicKey, SigningKey};
 
 /// Payload type of in-toto statements.
-pub const IN_TOTO: &str = "application/vnd.in-toto+json";
+pub(super) const IN_TOTO: &str = "application/vnd.in-toto+json";
 
 /// An envelope that proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum DsseError {
 }
 
 /// Puts a statement into an envelope and signs it.
-pub fn seal_statement(statement: &[u8], key: &SigningKey) -> DsseEnvelope {
+pub(super) fn seal_statement(statement: &[u8], key: &SigningKey) -> DsseEnvelope {
     let signature = key.sign(&pae(IN_TOTO, statement));
     let signature = DsseSignature::new(SignatureBytes::new(signature), KeyId::default());
     DsseEnvelope::new(IN_TOTO, PayloadBytes::from_bytes(statement), signature)
@@ -36,7 +36,7 @@ pub fn seal_statement(statement: &[u8], key: &SigningKey) -> DsseEnvelope {
 ///
 /// # Errors
 /// When none of them did, or the envelope holds something else.
-pub fn open_envelope<'k, 'e>(
+pub(super) fn open_envelope<'k, 'e>(
     envelope: &'e DsseEnvelope,
     keys: &'k [PublicKey],
 ) -> Result<(&'e [u8], &'k PublicKey), DsseError> {

@@ -6,10 +6,24 @@
 //!
 //! May not run processes. Keys and passphrases come in as bytes; this room reads neither files nor the terminal.
 
+mod attached;
+mod bundle;
+mod consumers;
 mod dsse;
+mod error;
+mod judge;
 mod key;
+pub mod policy;
+mod simple;
 mod statement;
+mod write;
 
-pub use dsse::{DsseError, IN_TOTO, open_envelope, seal_statement};
+pub use bundle::{BUNDLE_TYPE, SIGNATURE};
+pub use consumers::{Consumer, Opinion, Question};
+pub use dsse::DsseError;
+pub use error::SignError;
+pub use judge::{Form, Record, Refusal, judge};
 pub use key::{KeyError, KeyForm, Passphrase, PublicKey, SigningKey};
+pub use simple::tag_of;
 pub use statement::{Statement, StatementError, Subject};
+pub use write::{CYCLONEDX, PROVENANCE, Predicate, Signed, attest, predicate_type, sign};
