@@ -27,3 +27,6 @@ pub use key::{KeyError, KeyForm, Passphrase, PublicKey, SigningKey};
 pub use simple::tag_of;
 pub use statement::{Statement, StatementError, Subject};
 pub use write::{CYCLONEDX, PROVENANCE, Predicate, Signed, attest, predicate_type, sign};
+
+#[cfg(test)]
+mod tests;

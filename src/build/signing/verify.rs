@@ -147,7 +147,9 @@ impl<'a> Subject<'a> {
         // Without a name for the image, it is asked whether podman would take it under the name it was signed for.
         let signed_for = || records.iter().find(|record| record.is_verified())?.names.first()?.parse().ok();
         let Some(target) = self.target.clone().or_else(|| signed_for().map(Target::registry)) else {
-            return Ok(Outcome::Rejected { because: "no signature names a repository".to_owned() });
+            let because =
+                "there is no accepted signature of the older form (tag sha256-….sig), and podman reads no other";
+            return Ok(Outcome::Rejected { because: because.to_owned() });
         };
         let Some(policy) = &self.policy else {
             return strict_policy(&target, records);

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use super::super::key::PublicKey;
 use super::document::{Identity, Policy, Requirement, Requirements, SigstoreSigned};
 
@@ -48,7 +50,7 @@ pub enum Trust {
 pub type Mirrored = String;
 
 /// A file of the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostFile {
     /// Absolute.
     pub path: String,
