@@ -11,5 +11,6 @@ mod kernel;
 mod killed;
 mod machine;
 mod project;
+mod signing;
 mod store;
 mod upstream;

@@ -11,7 +11,7 @@ use crate::build::{BuildError, Project};
 use crate::config::{
     Archive, Lock, LockedPackage, LockedTier1, LockedTier2, PackageSet, Tier1Source, definition_digest,
 };
-use crate::model::{HostName, ImageLocator, TierName};
+use crate::model::{Digest, HostName, ImageLocator, TierName};
 use crate::oci::{BASE_DIGEST, BASE_NAME, Image};
 use crate::sign::{PROVENANCE, Predicate};
 use crate::sys::{dirs, env};
@@ -40,6 +40,8 @@ struct Decided<'p> {
     lock: &'p Lock,
     dependencies: Vec<Value>,
     kernel: Value,
+    /// The image it is a copy of.
+    upstream: Option<&'p Digest>,
 }
 
 /// The provenance of an image that `project` builds.
@@ -52,8 +54,12 @@ pub(super) fn of(
     let unknown = || SigningError::NoProvenance { image: locator.to_string() };
     let ImageLocator::Store(name) = locator else { return Err(unknown().into()) };
     let decided = decided(project, name).ok_or_else(unknown)?;
-    // Every image of a lock carries its time; another one was not built from it.
-    if image.config().created().as_deref() != Some(project.epoch().to_rfc3339().as_str()) {
+    // Every image of a lock carries its time; another one was not built from it. A mirrored one is the upstream's.
+    let is_of_this_lock = match &decided.upstream {
+        Some(upstream) => upstream == image.digest(),
+        None => image.config().created().as_deref() == Some(project.epoch().to_rfc3339().as_str()),
+    };
+    if !is_of_this_lock {
         return Err(SigningError::OtherLock { image: name.clone() }.into());
     }
     let mut dependencies = vec![base(image), commit(project)].into_iter().flatten().collect::<Vec<_>>();
@@ -101,13 +107,17 @@ fn decided<'p>(project: &'p Project, name: &str) -> Option<Decided<'p>> {
             let host: HostName = host.parse().ok()?;
             let digest = definition_digest(&(root, definition.hosts.get(&host)?)).to_string();
             // Everything else is the affair of the image below.
-            Some(Decided { definition: digest, lock, dependencies: Vec::new(), kernel: Value::Null })
+            Some(Decided { definition: digest, lock, dependencies: Vec::new(), kernel: Value::Null, upstream: None })
         }
         _ => None,
     }
 }
 
-fn of_tier1<'p>(definition: String, lock: &'p Lock, locked: &LockedTier1) -> Decided<'p> {
+fn of_tier1<'p>(definition: String, lock: &'p Lock, locked: &'p LockedTier1) -> Decided<'p> {
+    let upstream = match &locked.source {
+        Tier1Source::Mirror { image, .. } => Some(&image.resolved),
+        Tier1Source::Bootstrap { .. } => None,
+    };
     let dependencies = match &locked.source {
         Tier1Source::Mirror { image, .. } => vec![json!({
             "name": "upstream",
@@ -120,7 +130,7 @@ fn of_tier1<'p>(definition: String, lock: &'p Lock, locked: &LockedTier1) -> Dec
             all
         }
     };
-    Decided { definition, lock, dependencies, kernel: json!({"release": locked.kernel.to_string()}) }
+    Decided { definition, lock, dependencies, kernel: json!({"release": locked.kernel.to_string()}), upstream }
 }
 
 fn of_tier2<'p>(definition: String, lock: &'p Lock, locked: &LockedTier2) -> Decided<'p> {
@@ -130,7 +140,7 @@ fn of_tier2<'p>(definition: String, lock: &'p Lock, locked: &LockedTier2) -> Dec
     dependencies.sort_by_cached_key(ToString::to_string);
     dependencies.dedup();
     let kernel = json!({"release": locked.kernel.release.to_string(), "reason": locked.kernel.reason});
-    Decided { definition, lock, dependencies, kernel }
+    Decided { definition, lock, dependencies, kernel, upstream: None }
 }
 
 fn of_packages(set: &PackageSet) -> Vec<Value> {
