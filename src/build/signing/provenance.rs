@@ -56,7 +56,7 @@ pub(super) fn of(
     let decided = decided(project, name).ok_or_else(unknown)?;
     // Every image of a lock carries its time; another one was not built from it. A mirrored one is the upstream's.
     let is_of_this_lock = match &decided.upstream {
-        Some(upstream) => upstream == image.digest(),
+        Some(upstream) => *upstream == image.digest(),
         None => image.config().created().as_deref() == Some(project.epoch().to_rfc3339().as_str()),
     };
     if !is_of_this_lock {
