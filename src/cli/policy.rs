@@ -1,6 +1,6 @@
 //! `imgbuild policy`.
 
-use cap_std::fs_utf8::camino::Utf8PathBuf;
+use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 
 use super::error::CliError;
 use super::sign::project;
@@ -31,7 +31,7 @@ impl Command {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::Render { path } => render(context, path.as_deref()),
-            Self::Test { image, policy } => test(context, &image, policy),
+            Self::Test { image, policy } => test(context, &image, policy.as_deref()),
         }
     }
 }
@@ -51,9 +51,9 @@ fn render(context: &Context, path: Option<&str>) -> Result<(), CliError> {
     }
 }
 
-fn test(context: &Context, image: &str, file: Option<Utf8PathBuf>) -> Result<(), CliError> {
+fn test(context: &Context, image: &str, file: Option<&Utf8Path>) -> Result<(), CliError> {
     let project = if file.is_some() { None } else { project(context)? };
-    let answer = policy::test(project.as_ref(), file.as_deref(), image)?;
+    let answer = policy::test(project.as_ref(), file, image)?;
     let words = match answer.verdict {
         Verdict::Anything => "every image is run",
         Verdict::Signed => "images signed as the rule says are run",

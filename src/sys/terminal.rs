@@ -1,7 +1,7 @@
 //! Asking the person at the terminal for something that must not be seen.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
@@ -55,17 +55,47 @@ pub fn read_secret(prompt: &str) -> io::Result<Vec<u8>> {
     answer
 }
 
-fn read_line(terminal: &File) -> io::Result<Vec<u8>> {
+/// A byte at a time: what is typed after the line is somebody else's.
+fn read_line(mut terminal: impl io::Read) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    for byte in terminal.take(LIMIT as u64).bytes() {
-        match byte? {
+    let mut byte = [0];
+    while line.len() < LIMIT {
+        let count = match terminal.read(&mut byte) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => result?,
+        };
+        match byte[0] {
             b'\n' | b'\r' | END => return Ok(line),
+            _ if count == 0 => return Ok(line),
             INTERRUPT => return Err(io::ErrorKind::Interrupted.into()),
-            byte if BACKSPACE.contains(&byte) => {
+            typed if BACKSPACE.contains(&typed) => {
                 line.pop();
             }
-            byte => line.push(byte),
+            typed => line.push(typed),
         }
     }
     Err(io::Error::other("the answer is too long"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_where_it_was_ended() {
+        for (typed, expected) in [
+            (&b"secret\nmore"[..], Ok("secret")),
+            (b"secret\r", Ok("secret")),
+            (b"secretx\x7f\n", Ok("secret")),
+            (b"\x08\x08s\n", Ok("s")),
+            (b"\n", Ok("")),
+            (b"secret", Ok("secret")),
+            (b"sec\x04ret\n", Ok("sec")),
+            (b"sec\x03ret\n", Err(io::ErrorKind::Interrupted)),
+        ] {
+            let found = read_line(typed).map_err(|error| error.kind());
+            assert_eq!(found, expected.map(|text| text.as_bytes().to_vec()), "{typed:?}");
+        }
+        assert!(read_line(&vec![b'x'; LIMIT + 1][..]).is_err());
+    }
 }

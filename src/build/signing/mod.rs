@@ -122,7 +122,7 @@ pub fn attest(
     let repository = repository_of(project, locator, repository)?.ok_or_else(|| no_repository(locator))?;
     let predicate = match attestation {
         Attestation::Predicate(predicate) => predicate,
-        Attestation::Provenance(project, builder) => provenance::of(project, locator, &image, builder)?,
+        Attestation::Provenance(project, builder) => provenance::of(project, locator, &image, &builder)?,
     };
     let written: Descriptor = {
         let _lock = session.store.lock_index()?;

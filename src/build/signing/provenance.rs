@@ -49,7 +49,7 @@ pub(super) fn of(
     project: &Project,
     locator: &ImageLocator,
     image: &Image,
-    builder: BuilderId,
+    builder: &BuilderId,
 ) -> Result<Predicate, BuildError> {
     let unknown = || SigningError::NoProvenance { image: locator.to_string() };
     let ImageLocator::Store(name) = locator else { return Err(unknown().into()) };

@@ -22,7 +22,8 @@ pub(in crate::config) fn project(root: Node<'_>, findings: &mut Vec<Finding>) {
             relative(text, node, findings);
         }
     }
-    if let Some((text, node)) = root.get("publish").and_then(|publish| publish.text_of("to")) {
+    let own = root.get("publish").and_then(|publish| publish.text_of("to"));
+    if let Some((text, node)) = own {
         repository(text, node, findings);
     }
     if let Some(policy) = root.get("policy") {
@@ -30,16 +31,20 @@ pub(in crate::config) fn project(root: Node<'_>, findings: &mut Vec<Finding>) {
             let kind = ConfigErrorKind::MissingKey { key: "publish".to_owned() };
             findings.push(Finding::at(policy.head(), kind).help("a policy says who signs what is published there"));
         }
-        trust(policy, findings);
+        trust(policy, own, findings);
     }
 }
 
-fn trust(policy: Node<'_>, findings: &mut Vec<Finding>) {
+fn trust<'a>(policy: Node<'a>, own: Option<(&'a str, Node<'a>)>, findings: &mut Vec<Finding>) {
     if let Some(keys) = policy.get("keys").filter(|_| policy.texts_of("keys").next().is_none()) {
         findings.push(bad_value(keys, "no key: hosts could not verify any image, their own next one neither"));
     }
     policy.texts_of("keys").for_each(|(text, node)| relative(text, node, findings));
     let mut seen = Seen::new("repository");
+    // One's own is in the policy already, by `keys`.
+    if let Some((text, node)) = own {
+        seen.note(text, node.span(), findings);
+    }
     for entry in policy.items_of("allow") {
         entry.texts_of("keys").for_each(|(text, node)| relative(text, node, findings));
         for key in ["repository", "mirrors"] {
