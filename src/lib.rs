@@ -14,5 +14,6 @@ pub mod model;
 pub mod oci;
 pub mod plan;
 pub mod sbom;
+pub mod sign;
 pub mod sys;
 pub mod tool;

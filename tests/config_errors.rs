@@ -86,6 +86,7 @@ fn cases() -> Vec<Case> {
     cases.extend(kmod_cases());
     cases.extend(tier_cases());
     cases.extend(file_cases());
+    cases.extend(policy_cases());
     cases
 }
 
@@ -124,6 +125,46 @@ impl Case {
         self.files.push((path, text.to_owned()));
         self
     }
+}
+
+fn policy_cases() -> Vec<Case> {
+    const HEAD: &str = "version = 1\nname = \"demo\"\nbase = \"debian\"\n";
+    const PUBLISH: &str = "[publish]\nto = \"registry.example.com/fleet\"\n";
+    let project = |name, codes, lines: &str| case(name, codes, &[("imgbuild.toml", format!("{HEAD}{lines}"))]);
+    let policy = |name, codes, lines: &str| {
+        project(name, codes, &format!("{PUBLISH}[policy]\nkeys = [\"fleet.pub\"]\n[[policy.allow]]\n{lines}"))
+    };
+    vec![
+        project("policy_without_publish", &["config::missing-key"], "[policy]\nkeys = [\"fleet.pub\"]\n"),
+        project("policy_without_keys", &["config::bad-value"], &format!("{PUBLISH}[policy]\nkeys = []\n")),
+        project("publish_to_a_tag", &["config::bad-value"], "[publish]\nto = \"registry.example.com/fleet:1\"\n"),
+        policy(
+            "policy_of_a_whole_registry",
+            &["config::bad-value"],
+            "repository = \"docker.io\"\nkeys = [\"a.pub\"]\n",
+        ),
+        policy(
+            "policy_of_a_short_name",
+            &["config::bad-value"],
+            "repository = \"library/alpine\"\nkeys = [\"a.pub\"]\n",
+        ),
+        policy(
+            "policy_of_ones_own",
+            &["config::duplicate"],
+            "repository = \"registry.example.com/fleet\"\nkeys = [\"a.pub\"]\n",
+        ),
+        policy("policy_without_a_way", &["config::neither-key"], "repository = \"docker.io/library/alpine\"\n"),
+        policy(
+            "policy_without_a_reason",
+            &["config::missing-key"],
+            "repository = \"docker.io/library/alpine\"\nunsigned = true\n",
+        ),
+        policy(
+            "policy_with_both_ways",
+            &["config::exclusive-keys"],
+            "repository = \"docker.io/library/alpine\"\nunsigned = true\nkeys = [\"a.pub\"]\n",
+        ),
+    ]
 }
 
 fn host_cases() -> Vec<Case> {

@@ -8,8 +8,8 @@ use std::fmt::Debug;
 
 use imgbuild::config::{
     Allow, AptBuild, Artifact, Bootstrap, Directory, DnfBuild, Family, FileEntry, Group, Host, KernelPolicy, KmodBuild,
-    KmodSet, Link, Mirror, Network, Project, Repository, Signing, Supports, SwapPolicy, Tier1, Tier2, Units, User,
-    Verify,
+    KmodSet, Link, Mirror, Network, OpenTransport, Policy, PolicyAllow, Project, Publish, Repository, Signing,
+    Supports, SwapPolicy, Tier1, Tier2, Units, User, Verify,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,6 +60,19 @@ fn project() {
         kmods: "modules".to_owned(),
         hosts: "machines".to_owned(),
         labels: [("org.opencontainers.image.vendor".to_owned(), "Example".to_owned())].into(),
+        publish: Some(Publish { to: "registry.example.com/fleet".to_owned() }),
+        policy: Some(Policy {
+            keys: vec!["keys/fleet.pub".to_owned()],
+            open_transports: vec![OpenTransport::ContainersStorage, OpenTransport::Dir],
+            bootc: true,
+            allow: vec![PolicyAllow {
+                repository: "registry.example.com/mirror/tool".to_owned(),
+                keys: vec!["keys/upstream.pub".to_owned()],
+                unsigned: false,
+                reason: some("everything an entry can say"),
+                mirrors: some("quay.io/upstream/tool"),
+            }],
+        }),
     };
     check("project", &value, include_str!("data/full/project.toml"));
 }

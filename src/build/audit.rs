@@ -34,6 +34,8 @@ pub enum Verb {
     Verify,
     Build,
     Attach,
+    Sign,
+    Attest,
     Delete,
 }
 

@@ -10,6 +10,7 @@ use super::boot::BootError;
 use super::disk::DiskError;
 use super::preflight::MissingError;
 use super::project::DriftError;
+use super::signing::SigningError;
 use super::verify::Reported;
 use crate::config::{AllowFileError, ConfigErrors, Family};
 use crate::kernel::{BaseMismatch, NoKernel, UniverseError};
@@ -224,6 +225,8 @@ pub enum BuildError {
     #[error(transparent)]
     Disk(Box<DiskError>),
     #[error(transparent)]
+    Signing(Box<SigningError>),
+    #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -240,6 +243,12 @@ impl From<BootError> for BuildError {
 impl From<DiskError> for BuildError {
     fn from(error: DiskError) -> Self {
         Self::Disk(Box::new(error))
+    }
+}
+
+impl From<SigningError> for BuildError {
+    fn from(error: SigningError) -> Self {
+        Self::Signing(Box::new(error))
     }
 }
 

@@ -11,6 +11,7 @@ use super::error::io;
 use super::mirror;
 use super::{BuildError, Session, sbom};
 use crate::model::{ByteSize, ImageLocator};
+use crate::oci::layout::attached_to;
 use crate::oci::{Image, ImageTree, LayerSource, Layout};
 use crate::sys::dirs;
 use crate::tool::deb822;
@@ -89,6 +90,9 @@ pub fn list(path: &Utf8Path) -> Result<Vec<ImageSummary>, BuildError> {
     let layout = Layout::open(dirs::open(&path).map_err(io("opening", &path))?).map_err(failed)?;
     let mut images = Vec::new();
     for (name, descriptor) in layout.names().map_err(failed)? {
+        if attached_to(&name).is_some() {
+            continue;
+        }
         let image = Image::load(&layout, &descriptor, None)?;
         images.push(ImageSummary {
             digest: image.digest().to_string(),

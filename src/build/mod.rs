@@ -27,6 +27,7 @@ mod run;
 pub mod sbom;
 mod session;
 mod setup_root;
+pub mod signing;
 mod store;
 mod tier1;
 mod tier2;

@@ -55,6 +55,11 @@ impl Project {
         Ok(Self { path, dir, definition, lock })
     }
 
+    /// Its folder, absolute.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
     /// Architecture of all images, as the image specification spells it.
     pub fn architecture(&self) -> &str {
         self.definition.project.architecture.as_deref().unwrap_or(match std::env::consts::ARCH {

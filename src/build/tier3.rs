@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::chain::{self, Built};
 use super::conventions::{self, Accounts};
+use super::signing::{self, SigningError};
 use super::{BuildError, Project, Session, host_build};
 use crate::config::Host;
 use crate::model::{HostName, SourceDateEpoch, UnitName};
@@ -17,6 +18,7 @@ use crate::oci::layer::{Compression, EntryKind, LayerEntry, LayerWriter, Metadat
 use crate::oci::{Image, ImageBuilder, ImageTree, LayerSource, Layout};
 use crate::plan::host::{self, BaseView, HostEntry, Node, Sources};
 use crate::plan::{Target, base_of};
+use crate::sign::policy::HostFile;
 use crate::sys::clock::Stopwatch;
 
 /// No unit file is larger.
@@ -59,6 +61,7 @@ fn build_on(
     let layers = base.layer_source(layout, chain::limits());
     let tree = chain::tree_of(&layers)?;
     let units = read_units(project, names, &tree, &layers)?;
+    let policy = signing::policy::host_files(project)?;
     let accounts = conventions::accounts_of(&tree, &layers)?;
     let view = TreeView { tree: &tree, accounts, units };
     // One wait for the disk for all hosts together; naming them, below, is what makes them durable.
@@ -67,7 +70,7 @@ fn build_on(
         what: "writing hosts on",
         source,
     })?;
-    let job = Job { session, project, layout: &batch, base_name, base: &base, view };
+    let job = Job { session, project, layout: &batch, base_name, base: &base, view, policy };
     // A host with a Containerfile gets its name only when that has been run.
     let has_containerfile = |host: &Finished| project.definition.hosts[&host.host].containerfile.is_some();
     let (with_containerfile, finished): (Vec<_>, Vec<_>) =
@@ -93,6 +96,8 @@ struct Job<'a> {
     base_name: &'a str,
     base: &'a Image,
     view: TreeView<'a>,
+    /// The files of `[policy]`, the same on every host.
+    policy: Vec<HostFile>,
 }
 
 /// A host's image, written but not yet named.
@@ -166,7 +171,8 @@ impl Job<'_> {
         if let Some(image) = chain::reusable(self.session, self.layout, &format!("tier3/{name}"), &key)? {
             return Ok(finished(image.descriptor().clone(), true));
         }
-        let entries = host::layer(name, host, &self.view, &sources)?;
+        let mut entries = host::layer(name, host, &self.view, &sources)?;
+        self.add_policy(name, &mut entries)?;
         let layer = self.write_layer(&entries, epoch)?;
         let mut builder = ImageBuilder::on(self.base, epoch)
             .base_name(self.base_name)
@@ -179,6 +185,19 @@ impl Job<'_> {
         Ok(finished(descriptor, false))
     }
 
+    /// Puts the policy where containers/image looks for it, through whatever links the image below has.
+    fn add_policy(&self, name: &HostName, entries: &mut BTreeMap<String, HostEntry>) -> Result<(), BuildError> {
+        for file in &self.policy {
+            let path = self.view.canonical(&file.path);
+            let node = Node::File(file.content.clone().into_bytes());
+            let entry = HostEntry { node, mode: 0o644, uid: 0, gid: 0 };
+            if entries.insert(path.clone(), entry).is_some() {
+                return Err(SigningError::PolicyFileTwice { host: name.to_string(), path }.into());
+            }
+        }
+        Ok(())
+    }
+
     fn key(&self, host: &Host, sources: &Sources, epoch: SourceDateEpoch) -> String {
         #[derive(Serialize)]
         struct Inputs<'a> {
@@ -187,9 +206,12 @@ impl Job<'_> {
             base: String,
             labels: &'a BTreeMap<String, String>,
             epoch: SourceDateEpoch,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            policy: &'a [HostFile],
         }
         let labels = &self.project.definition.project.labels;
-        chain::inputs_key(&Inputs { host, sources, base: self.base.digest().to_string(), labels, epoch })
+        let (base, policy) = (self.base.digest().to_string(), self.policy.as_slice());
+        chain::inputs_key(&Inputs { host, sources, base, labels, epoch, policy })
     }
 
     fn write_layer(

@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::ui::ProgressStyle;
 use super::{
-    audit, boot, build, check, disk, docs, doctor, explain, gc, images, init, inspect, kernel, kmods, lock, plan,
-    render, sbom, tiers, validate,
+    audit, boot, build, check, disk, docs, doctor, explain, gc, images, init, inspect, kernel, keys, kmods, lock, plan,
+    policy, render, sbom, sign, tiers, validate, verify,
 };
 use crate::build::{KernelAsk, KernelPin};
 use crate::config::SwapPolicy;
@@ -147,6 +147,16 @@ pub(super) enum Command {
     Disk(disk::Args),
     /// Boot a disk in QEMU and wait for its login prompt
     Boot(boot::Args),
+    /// Make keys to sign with
+    #[command(subcommand)]
+    Keys(keys::Command),
+    // Comments here would hide the long help of the arguments.
+    Sign(sign::SignArgs),
+    Attest(sign::AttestArgs),
+    Verify(verify::Args),
+    /// Show what hosts are told about whose images to run, and try it out
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Remove from the store what no image and no lock needs
     Gc(gc::Args),
     /// Show or check the audit trail

@@ -19,14 +19,18 @@ mod init;
 mod inspect;
 mod junit;
 mod kernel;
+mod keys;
 mod kmods;
 mod lock;
 mod plan;
+mod policy;
 mod render;
 mod sbom;
+mod sign;
 mod tiers;
 mod ui;
 mod validate;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -78,6 +82,11 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Explain(args) => args.run(&context),
         Command::Disk(args) => args.run(&context),
         Command::Boot(args) => args.run(&context),
+        Command::Keys(command) => command.run(&context),
+        Command::Sign(args) => args.run(&context),
+        Command::Attest(args) => args.run(&context),
+        Command::Verify(args) => args.run(&context),
+        Command::Policy(command) => command.run(&context),
         Command::Gc(args) => args.run(&context),
         Command::Audit(command) => command.run(&context),
         Command::Completions(args) => args.run(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Bootstrap, Host, KmodSet, Tier1, Tier2, definition_digest};
+use super::{Bootstrap, Host, KmodSet, Policy, Publish, Tier1, Tier2, definition_digest};
 use crate::model::{HostName, KmodSetName, ProjectName, Sha256Hex, TierName};
 
 /// `imgbuild.toml`: the root of a project.
@@ -34,6 +34,12 @@ pub struct Project {
     /// Labels put on every image.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Where images are published.
+    #[serde(default)]
+    pub publish: Option<Publish>,
+    /// From whom hosts take images.
+    #[serde(default)]
+    pub policy: Option<Policy>,
 }
 
 impl Project {

@@ -19,6 +19,7 @@ mod lock;
 mod lock_inputs;
 mod lock_text;
 mod names;
+mod policy;
 mod rules;
 pub mod schema;
 pub mod secrets;
@@ -37,6 +38,7 @@ pub use lock::{
     PackageSet, SetupRootLock, Tier1Source,
 };
 pub use lock_text::LOCK_FILE;
+pub use policy::{OpenTransport, Policy, PolicyAllow, Publish};
 pub use tier::{
     Allow, AllowFile, AllowFileError, Bootstrap, Family, KernelPolicy, Mirror, Repository, Signing, SwapPolicy, Tier1,
     Tier2,

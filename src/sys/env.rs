@@ -23,6 +23,14 @@ pub const IMGBUILD_SETUP_ROOT: Var = Var {
     name: "IMGBUILD_SETUP_ROOT",
     help: "path of the composefs-setup-root program put into the initramfs of bootstrapped images",
 };
+/// The passphrase of a private key.
+pub const IMGBUILD_KEY_PASSPHRASE: Var = Var {
+    name: "IMGBUILD_KEY_PASSPHRASE",
+    help: "passphrase of the private key that signs, also an empty one; asked for on the terminal when not set",
+};
+/// cosign's name for the same.
+pub const COSIGN_PASSWORD: Var =
+    Var { name: "COSIGN_PASSWORD", help: "the same, as cosign calls it; IMGBUILD_KEY_PASSPHRASE goes before it" };
 /// Marks the children of one run, so that a later run can find what a killed one left behind.
 pub const IMGBUILD_RUN: Var =
     Var { name: "IMGBUILD_RUN", help: "set by imgbuild for the programs it runs; names the run they belong to" };
@@ -32,6 +40,14 @@ pub const IMGBUILD_LOG: Var =
 /// GitLab's mark of a CI job.
 pub const GITLAB_CI: Var =
     Var { name: "GITLAB_CI", help: "set by GitLab runners: progress then folds into log sections" };
+/// GitLab's address of the project of a job.
+pub const CI_PROJECT_URL: Var =
+    Var { name: "CI_PROJECT_URL", help: "set by GitLab runners: names the builder and the repository in provenance" };
+/// GitLab's number of the runner of a job.
+pub const CI_RUNNER_ID: Var =
+    Var { name: "CI_RUNNER_ID", help: "set by GitLab runners: names the builder in provenance" };
+/// GitLab's address of a job.
+pub const CI_JOB_URL: Var = Var { name: "CI_JOB_URL", help: "set by GitLab runners: names the run in provenance" };
 /// Colour opt-out, <https://no-color.org>.
 pub const NO_COLOR: Var = Var { name: "NO_COLOR", help: "no colour in messages when set and not empty" };
 /// Where docker keeps registry logins.
@@ -54,9 +70,14 @@ pub const ALL: &[Var] = &[
     SOURCE_DATE_EPOCH,
     IMGBUILD_STORE,
     IMGBUILD_SETUP_ROOT,
+    IMGBUILD_KEY_PASSPHRASE,
+    COSIGN_PASSWORD,
     IMGBUILD_RUN,
     IMGBUILD_LOG,
     GITLAB_CI,
+    CI_PROJECT_URL,
+    CI_RUNNER_ID,
+    CI_JOB_URL,
     NO_COLOR,
     DOCKER_CONFIG,
     REGISTRY_AUTH_FILE,
@@ -71,6 +92,12 @@ impl Var {
     pub fn get_os(self) -> Option<OsString> {
         #[expect(clippy::disallowed_methods, reason = "this table is the one place that reads the environment")]
         std::env::var_os(self.name).filter(|value| !value.is_empty())
+    }
+
+    /// The value, when set; for a passphrase an empty one is a value, too.
+    pub fn get_even_empty(self) -> Option<OsString> {
+        #[expect(clippy::disallowed_methods, reason = "this table is the one place that reads the environment")]
+        std::env::var_os(self.name)
     }
 
     /// The value as text, when set, not empty and UTF-8.

@@ -17,6 +17,8 @@ pub mod mounts;
 pub mod orphans;
 mod parallel;
 mod progress;
+pub mod random;
+pub mod terminal;
 pub mod umask;
 
 pub use cmd::{Cmd, CmdError, ExitKind, Runner, Watched};

@@ -12,5 +12,6 @@ mod killed;
 mod machine;
 mod project;
 mod sbom;
+mod signing;
 mod store;
 mod upstream;

@@ -124,6 +124,9 @@ impl Layout {
         for entry in self.index()?.manifests() {
             match self.subject(entry)? {
                 Some(subject) if index::ref_name(entry).is_none() => referrers.push((subject, entry.clone())),
+                _ if let Some(image) = index::ref_name(entry).and_then(super::attached_to) => {
+                    referrers.push((image.to_string(), entry.clone()));
+                }
                 _ => self.mark(entry, &mut reachable.digests)?,
             }
         }

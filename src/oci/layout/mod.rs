@@ -36,6 +36,13 @@ use super::document::{MANIFEST_LIMIT, canonical_json, parse_config, parse_index,
 /// The annotation that names an image in a layout's index.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
+/// The image that a name of the form `sha256-<hex>.sig` or `.att` belongs to: how cosign keeps signatures and
+/// attestations of images where nothing can refer to them.
+pub fn attached_to(name: &str) -> Option<Digest> {
+    let stem = [".sig", ".att"].iter().find_map(|suffix| name.strip_suffix(suffix))?;
+    stem.strip_prefix("sha256-").and_then(|hex| Digest::try_from(format!("sha256:{hex}").as_str()).ok())
+}
+
 const MARKER: &str = "oci-layout";
 const INDEX: &str = "index.json";
 const BLOBS: &str = "blobs/sha256";
