@@ -10,6 +10,7 @@ use super::boot::BootError;
 use super::disk::DiskError;
 use super::preflight::MissingError;
 use super::project::DriftError;
+use super::seal::SealError;
 use super::verify::Reported;
 use crate::config::{AllowFileError, ConfigErrors, Family};
 use crate::kernel::{BaseMismatch, NoKernel, UniverseError};
@@ -211,6 +212,8 @@ pub enum BuildError {
     #[error(transparent)]
     Disk(Box<DiskError>),
     #[error(transparent)]
+    Seal(Box<SealError>),
+    #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -227,6 +230,12 @@ impl From<BootError> for BuildError {
 impl From<DiskError> for BuildError {
     fn from(error: DiskError) -> Self {
         Self::Disk(Box::new(error))
+    }
+}
+
+impl From<SealError> for BuildError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(Box::new(error))
     }
 }
 

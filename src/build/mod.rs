@@ -24,6 +24,7 @@ mod probe;
 mod project;
 mod rpm_database;
 mod run;
+pub mod seal;
 mod session;
 mod setup_root;
 mod store;

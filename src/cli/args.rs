@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::ui::ProgressStyle;
 use super::{
     audit, boot, build, check, disk, docs, doctor, explain, gc, images, init, inspect, kernel, kmods, lock, plan,
-    render, tiers, validate,
+    render, seal, tiers, validate,
 };
 use crate::build::{KernelAsk, KernelPin};
 use crate::config::SwapPolicy;
@@ -142,6 +142,7 @@ pub(super) enum Command {
     /// Explain a code of a check, or list all codes
     Explain(explain::Args),
     // A comment here would hide the long help of the arguments.
+    Seal(seal::Args),
     Disk(disk::Args),
     /// Boot a disk in QEMU and wait for its login prompt
     Boot(boot::Args),

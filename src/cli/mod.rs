@@ -23,6 +23,7 @@ mod kmods;
 mod lock;
 mod plan;
 mod render;
+mod seal;
 mod tiers;
 mod ui;
 mod validate;
@@ -74,6 +75,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Check(args) => args.run(&context),
         Command::Kmods(command) => command.run(&context),
         Command::Explain(args) => args.run(&context),
+        Command::Seal(args) => args.run(&context),
         Command::Disk(args) => args.run(&context),
         Command::Boot(args) => args.run(&context),
         Command::Gc(args) => args.run(&context),

@@ -139,6 +139,8 @@ fn assembled(room: usize, esp: ByteSize) -> Result<(), AssembleError> {
         size: None,
         esp,
         kargs: Vec::new(),
+        sealed: false,
+        enrol: false,
         source: "docker://localhost/test".to_owned(),
         time: SourceDateEpoch::from_secs(1),
     };

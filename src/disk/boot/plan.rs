@@ -225,8 +225,8 @@ impl Bootable {
         Ok(BootPlan { files, options, origin })
     }
 
-    /// In bootc's order: root, arguments of the command line, the image, arguments of the image.
-    fn options(&self, request: &Request) -> String {
+    /// The kernel's command line, in bootc's order: root, arguments of the request, the image, arguments of the image.
+    pub fn options(&self, request: &Request) -> String {
         let mut options = match request.root {
             Root::Uuid(uuid) => vec![format!("root=UUID={uuid}")],
             Root::Discovered(_) => Vec::new(),

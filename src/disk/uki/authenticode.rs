@@ -1,5 +1,6 @@
 //! Signatures of EFI programs.
 
+use cms::cert::CertificateChoices;
 use cms::content_info::ContentInfo;
 use cms::signed_data::{EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo};
 use sha2::{Digest as _, Sha256};
@@ -107,12 +108,22 @@ fn attribute(oid: ObjectIdentifier, value: Any) -> der::Result<Attribute> {
     Ok(Attribute { oid, values: SetOfVec::from_iter([value])? })
 }
 
-/// Whether anybody signed the program, with whatever key.
+/// Whose certificate came with the program's first signature, if it is signed at all, and the program is as that
+/// certificate's key signed it. Who that is proves nothing: anybody can make a certificate of any name.
 ///
 /// # Errors
-/// When it is no program.
-pub fn is_signed(program: &[u8]) -> Result<bool, PeError> {
-    Ok(!Pe::parse(program)?.certificates()?.is_empty())
+/// When it is no program, or the signature does not hold.
+pub fn signer(program: &[u8]) -> Result<Option<String>, SignatureError> {
+    let signatures = signatures(Pe::parse(program)?.certificates()?)?;
+    let Some(first) = signatures.first() else { return Ok(None) };
+    let certificates = first.certificates.iter().flat_map(|all| all.0.iter()).filter_map(|choice| match choice {
+        CertificateChoices::Certificate(certificate) => Certificate::from_der(&certificate.to_der().ok()?).ok(),
+        CertificateChoices::Other(_) => None,
+    });
+    let signed = |by: &SignerIdentifier| first.signer_infos.0.iter().any(|signer| signer.sid == *by);
+    let is_signer = |one: &Certificate| signed(&SignerIdentifier::IssuerAndSerialNumber(signer_of(one)));
+    let certificate = certificates.into_iter().find(is_signer).ok_or(SignatureError::Damaged)?;
+    verify(program, &certificate).map(|()| Some(certificate.subject()))
 }
 
 /// Proves that the program is as the owner of the certificate signed it; further signatures do not matter.

@@ -25,7 +25,7 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
-pub use authenticode::{SignatureError, is_signed, sign, verify};
+pub use authenticode::{SignatureError, sign, signer, verify};
 pub use enrol::{EnrolmentFile, enrolment};
 pub use key::{Certificate, KeyError, SigningKey};
 pub use pe::{Pe, PeError, Section};

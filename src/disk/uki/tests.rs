@@ -84,6 +84,7 @@ fn a_signature_holds_for_exactly_what_was_signed() {
     let signed = sign(&image, &owner).unwrap();
     assert!(signed == sign(&image, &owner).unwrap(), "nothing of chance in it");
     assert_eq!(verify(&signed, owner.certificate()), Ok(()));
+    assert_eq!((signer(&image), signer(&signed)), (Ok(None), Ok(Some(owner.certificate().subject()))));
     assert_eq!(Pe::parse(&signed).unwrap().section(".linux"), Pe::parse(&image).unwrap().section(".linux"));
     let other = verify(&signed, stranger.certificate()).unwrap_err();
     assert_eq!(
@@ -109,6 +110,7 @@ fn no_byte_of_a_signed_program_can_change() {
         let mut changed = signed.clone();
         changed[at] ^= 0x10;
         assert!(verify(&changed, owner.certificate()).is_err(), "byte {at}");
+        assert!(!matches!(signer(&changed), Ok(Some(_))), "byte {at}");
     }
     let mut longer = signed.clone();
     longer.push(0);
