@@ -167,7 +167,8 @@ fn show(out: &mut dyn Write, report: &DiskReport) -> std::io::Result<()> {
     for boot in &report.boots {
         writeln!(out, "boots         {}", boot.title)?;
         boot.composefs.iter().try_for_each(|id| writeln!(out, "  composefs   {id}"))?;
-        writeln!(out, "  sealed      {}", if boot.sealed { "yes" } else { "no: unlocked" })?;
+        writeln!(out, "  sealed      {}", sealed(boot.sealed, boot.signed_by.as_deref()))?;
+        boot.problem.iter().try_for_each(|problem| writeln!(out, "  kernel      {problem}"))?;
         boot.missing.iter().try_for_each(|path| writeln!(out, "  missing     {path}"))?;
     }
     Ok(())

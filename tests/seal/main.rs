@@ -1,8 +1,13 @@
-//! Sealing, held against the programs that others sign and read unified images with.
+//! Sealing: unified kernels and signatures held against the programs that others make and read them with, and images
+//! and disks of them.
+#![expect(clippy::disallowed_methods, reason = "the tests run programs and look at their files")]
 
 #[path = "../../src/disk/uki/fake.rs"]
-#[expect(dead_code, reason = "unit tests use all of it")]
 mod fake;
+#[expect(dead_code, reason = "other tests use the rest")]
+#[path = "../support/small_image.rs"]
+mod image;
+mod images;
 mod programs;
 
 use imgbuild::disk::uki::{Certificate, SigningKey};

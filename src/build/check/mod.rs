@@ -14,7 +14,7 @@ use super::error::io;
 pub use super::verify::Reported;
 pub(super) use super::verify::report::counted;
 use super::verify::{self, Asked, KernelReport, Material};
-use super::{BuildError, Project, Session, chain, images};
+use super::{BuildError, Project, Session, chain, images, seal};
 use crate::config::{Allow, AllowFile, Family, KmodSet, Tier2};
 use crate::kmod::{Allowances, Allowed, Certificate, Code, SignaturePolicy, Symvers};
 use crate::lint::{self, LintFacts};
@@ -251,6 +251,8 @@ fn prove(material: &Material, expected: &Expected) -> Vec<KernelReport> {
 /// The tier-2 image of the project that an image of its store is, or stands on.
 fn tier2_of(project: &Project, locator: &ImageLocator) -> Option<TierName> {
     let ImageLocator::Store(name) = locator else { return None };
+    // What seals an image adds nothing that the definition says anything about.
+    let name = name.strip_prefix(seal::PREFIX).unwrap_or(name);
     let tier = match name.split_once('/')? {
         ("tier2", tier) => tier.parse().ok()?,
         ("tier3", host) => {

@@ -7,6 +7,7 @@
 //! The private key is read, used and forgotten: no layer, no lock and no log has it.
 
 mod error;
+mod selected;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -15,6 +16,7 @@ use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 pub use error::SealError;
+pub(super) use selected::{check_keys, seal_selected};
 
 use super::chain::{self, Built};
 use super::error::io;

@@ -132,7 +132,7 @@ fn dkms_name(set: &KmodSet, family: Family) -> Option<&str> {
 fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, BuildError> {
     #[derive(Serialize)]
     struct Inputs<'a> {
-        tier: &'a Tier2,
+        tier: Tier2,
         entry: LockedTier2,
         sets: Vec<&'a KmodSet>,
         base: String,
@@ -148,7 +148,8 @@ fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, Bu
     let mut deciding = entry.clone();
     deciding.kernel.inputs = KernelInputs::default();
     Ok(chain::inputs_key(&Inputs {
-        tier,
+        // Another image is made by it.
+        tier: Tier2 { seal: None, ..tier.clone() },
         entry: deciding,
         sets: tier.modules.iter().map(|set| &project.definition.kmods[set]).collect(),
         base: base.digest().to_string(),
