@@ -171,7 +171,7 @@ fn signatures(mut table: &[u8]) -> Result<Vec<SignedData>, SignatureError> {
 fn message_in(bytes: &[u8]) -> der::Result<SignedData> {
     let mut reader = SliceReader::new(bytes)?;
     let content = ContentInfo::decode(&mut reader)?;
-    if content.content_type != SIGNED_DATA || u32::from(reader.remaining_len()) >= ALIGNMENT as u32 {
+    if content.content_type != SIGNED_DATA || u64::from(u32::from(reader.remaining_len())) >= ALIGNMENT as u64 {
         return Err(der::ErrorKind::Failed.into());
     }
     content.content.decode_as()
