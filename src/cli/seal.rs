@@ -23,7 +23,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     key: Utf8PathBuf,
     /// Its certificate, in PEM
-    #[arg(long, value_name = "FILE", alias = "certificate")]
+    #[arg(long, value_name = "FILE")]
     cert: Utf8PathBuf,
     /// Further kernel argument; may be given several times
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]

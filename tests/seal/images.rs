@@ -226,6 +226,11 @@ fn keys_for_firmware_are_placed_on_request_only() {
     };
     assert_eq!(keys("without.raw"), [] as [&str; 0]);
     assert_eq!(keys("with.raw"), ["loader/keys/auto/KEK.auth", "loader/keys/auto/PK.auth", "loader/keys/auto/db.auth"]);
+    refused(
+        &run(&place, &["disk", "image", "-o", "none.raw", "--enrol"]),
+        13,
+        "no files to enrol Secure Boot keys with",
+    );
     let file = on_esp(&place, "with.raw", "loader/keys/auto/db.auth");
     assert!(file.ends_with(certificate(&place, "owner").der()));
 }

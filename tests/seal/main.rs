@@ -9,5 +9,6 @@ mod fake;
 mod image;
 mod images;
 mod programs;
+mod project;
 
 use imgbuild::disk::uki::{Certificate, SigningKey};

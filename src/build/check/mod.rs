@@ -14,12 +14,13 @@ use super::error::io;
 pub use super::verify::Reported;
 pub(super) use super::verify::report::counted;
 use super::verify::{self, Asked, KernelReport, Material};
-use super::{BuildError, Project, Session, chain, images, seal};
+use super::{BuildError, Project, Session, chain, images};
 use crate::config::{Allow, AllowFile, Family, KmodSet, Tier2};
 use crate::kmod::{Allowances, Allowed, Certificate, Code, SignaturePolicy, Symvers};
 use crate::lint::{self, LintFacts};
 use crate::model::{HostName, ImageLocator, TierName};
 use crate::oci::{BASE_DIGEST, Image, ImageTree, LayerSource, Layout};
+use crate::plan;
 use crate::sys::dirs;
 
 use leftovers::Scope;
@@ -252,7 +253,7 @@ fn prove(material: &Material, expected: &Expected) -> Vec<KernelReport> {
 fn tier2_of(project: &Project, locator: &ImageLocator) -> Option<TierName> {
     let ImageLocator::Store(name) = locator else { return None };
     // What seals an image adds nothing that the definition says anything about.
-    let name = name.strip_prefix(seal::PREFIX).unwrap_or(name);
+    let name = name.strip_prefix(plan::SEALED).unwrap_or(name);
     let tier = match name.split_once('/')? {
         ("tier2", tier) => tier.parse().ok()?,
         ("tier3", host) => {

@@ -29,14 +29,12 @@ use crate::model::{ImageLocator, Karg, Machine, SourceDateEpoch};
 use crate::oci::layer::{Metadata, Mtime, WrittenLayer};
 use crate::oci::tree::Selection;
 use crate::oci::{Image, ImageBuilder, ImageTree, Initramfs, Layout};
+use crate::plan;
 use crate::sys::clock::Stopwatch;
 use crate::sys::dirs;
 
 /// Annotation with the composefs id that a sealed image's unified kernel names.
 pub(super) const SEALED: &str = "dev.imgbuild.sealed";
-
-/// How the name of a sealed image begins; the rest is the name of the image that was sealed.
-pub(super) const PREFIX: &str = "sealed/";
 
 /// No key and no certificate is larger.
 const MAX_KEY: u64 = 1 << 20;
@@ -91,7 +89,7 @@ pub fn seal(session: &Session, request: &SealRequest) -> Result<Sealed, BuildErr
     let ImageLocator::Store(base) = &request.image else {
         return Err(SealError::NotInStore { image: request.image.to_string() }.into());
     };
-    let name = request.name.clone().unwrap_or_else(|| format!("{PREFIX}{base}"));
+    let name = request.name.clone().unwrap_or_else(|| format!("{}{base}", plan::SEALED));
     if name == *base {
         return Err(SealError::SameName { name }.into());
     }

@@ -56,6 +56,11 @@ pub enum Unbootable {
     /// grub starts one only through menu entries written by hand.
     #[error("the image boots a unified kernel with grub; have systemd-boot in it instead, and no `/usr/lib/bootupd`")]
     UkiWithGrub,
+    /// Asked for, and not there.
+    #[error(
+        "the image has no files to enrol Secure Boot keys with, `/usr/lib/bootc/install/secureboot-keys/*/*.auth`; `imgbuild seal` adds them"
+    )]
+    NothingToEnrol,
     /// A command line of its own has nobody to check it.
     #[error("the image is sealed already: `/{path}` boots it")]
     SealedAlready { path: Lossy },

@@ -216,6 +216,9 @@ impl Bootable {
             }
         };
         if request.enrol {
+            if self.secure_boot.is_empty() {
+                return Err(Unbootable::NothingToEnrol);
+            }
             for (source, path) in &self.secure_boot {
                 let place = Place::esp(&format!("loader/keys/{}", String::from_utf8_lossy(path)))?;
                 plan.add(place, Source::Image(source.clone()))?;
