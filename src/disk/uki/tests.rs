@@ -1,5 +1,9 @@
 //! Unified images and signatures, of made-up programs; tests/seal has the real ones.
 
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+
 use super::fake::{X86_64, key, pair, program};
 use super::*;
 
@@ -152,5 +156,74 @@ fn enrolment_is_the_same_each_time() {
         assert!(file.bytes.ends_with(owner.certificate().der()), "{}", file.name);
         // EDK II looks for the digest's name at this place of the message, and takes no other.
         assert_eq!(file.bytes[40 + 13..][..9], [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1], "{}", file.name);
+    }
+}
+
+/// Places in what [`program`] makes: COFF header, optional header, first section header.
+const COFF: usize = 68;
+const OPTIONAL: usize = COFF + 20;
+const TABLE: usize = OPTIONAL + 240;
+
+#[test]
+fn headers_that_contradict_themselves_are_refused() {
+    let place = |what| PeError::Place { what };
+    for (at, bytes, error) in [
+        (0, &[b'Z', b'M'][..], PeError::NotPe),
+        (60, &[0, 0, 0, 0], PeError::NotPe),
+        (60, &[0xff; 4], PeError::NotPe),
+        (OPTIONAL, &[0x0b, 0x01], PeError::Kind { magic: 0x10b }),
+        (COFF + 2, &[0, 0], PeError::Number { what: "number of sections", found: 0 }),
+        (COFF + 2, &[97, 0], PeError::Number { what: "number of sections", found: 97 }),
+        (COFF + 2, &[60, 0], place("header")),
+        (OPTIONAL + 32, &[3, 0], PeError::Number { what: "section alignment", found: 3 }),
+        (OPTIONAL + 36, &[0, 0], PeError::Number { what: "file alignment", found: 0 }),
+        (OPTIONAL + 60, &[0xff, 0xff, 0xff], place("header")),
+        (OPTIONAL + 108, &[17], PeError::Number { what: "number of directories", found: 17 }),
+        (OPTIONAL + 144, &[8, 0, 0, 0, 8], place("signature")),
+        // Into the headers, over the next section, behind the end.
+        (TABLE + 20, &[0, 0], place("section")),
+        (TABLE + 40 + 20, &[0, 8], place("section")),
+        (TABLE + 16, &[0xff; 4], place("section")),
+    ] {
+        let mut file = program(X86_64, &[(".text", &[1; 600]), (".data", &[2; 600])]);
+        assert!(Pe::parse(&file).is_ok());
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        assert_eq!(Pe::parse(&file).map(drop), Err(error), "{at}");
+    }
+}
+
+#[test]
+fn what_firmware_would_hash_otherwise_is_not_signed() {
+    // A hole between the sections: firmware takes what is behind it for the rest of the file.
+    let mut file = program(X86_64, &[(".text", &[1; 600]), (".data", &[2; 600])]);
+    file.splice(0x800 + 1024..0x800 + 1024, [0; 512]);
+    file[TABLE + 40 + 20..][..4].copy_from_slice(&(0x800u32 + 1024 + 512).to_le_bytes());
+    assert!(Pe::parse(&file).is_ok());
+    assert_eq!(sign(&file, owner()), Err(PeError::Place { what: "section" }.into()));
+}
+
+fn owner() -> &'static SigningKey {
+    static KEY: OnceLock<SigningKey> = OnceLock::new();
+    KEY.get_or_init(|| key("owner"))
+}
+
+proptest! {
+    /// Whatever is read, an answer is given; and no change is taken for what was signed.
+    #[test]
+    fn damage_is_never_more_than_an_error(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        headers in any::<bool>(),
+    ) {
+        static SIGNED: OnceLock<Vec<u8>> = OnceLock::new();
+        let signed = SIGNED.get_or_init(|| sign(&program(X86_64, &[(".text", &[9; 40])]), owner()).unwrap());
+        let mut damaged = signed.clone();
+        let range = if headers { TABLE + 40 } else { damaged.len() };
+        for (at, byte) in changes {
+            damaged[at.index(range)] = byte;
+        }
+        let same = Pe::parse(&damaged).is_ok_and(|read| read.section(".text") == Some(&[9; 40]));
+        prop_assert!(same || verify(&damaged, owner().certificate()).is_err());
+        prop_assert!(same || !matches!(signer(&damaged), Ok(Some(_))));
+        drop((unify(&parts(&damaged, signed)), unify(&parts(signed, &damaged)), sign(&damaged, owner())));
     }
 }

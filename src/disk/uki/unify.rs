@@ -138,7 +138,10 @@ impl Growing {
     }
 
     fn append(&mut self, name: &str, content: &[u8], flags: u32) -> Result<(), UnifyError> {
-        if self.header + SECTION_HEADER > self.headers_end {
+        // Whatever else is between the headers and the first section is not ours to overwrite.
+        let room =
+            self.file.get(self.header..self.header + SECTION_HEADER).filter(|room| room.iter().all(|byte| *byte == 0));
+        if room.is_none() || self.header + SECTION_HEADER > self.headers_end {
             return Err(UnifyError::Room { what: "further sections" });
         }
         let size = u32::try_from(content.len()).map_err(|_| UnifyError::Size)?;
