@@ -34,7 +34,7 @@ fn sections_are_read_back_as_they_were_given() {
     let read = Pe::parse(&image).unwrap();
     assert_eq!(read.machine(), X86_64);
     let names: Vec<_> = read.sections().iter().map(|section| String::from_utf8_lossy(section.name())).collect();
-    assert_eq!(names, [".text", ".sbat", ".reloc", ".osrel", ".cmdline", ".uname", ".initrd", ".linux"]);
+    assert_eq!(names, [".text", ".sbat", ".reloc", ".osrel", ".cmdline", ".uname", ".linux", ".initrd"]);
     for (name, content) in [
         (".text", &[1; 5000][..]),
         (".osrel", b"ID=debian\n"),

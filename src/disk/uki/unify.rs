@@ -1,7 +1,7 @@
 //! A unified kernel image from its parts.
 //!
 //! <https://uapi-group.org/specifications/specs/unified_kernel_image/>. Sections are appended to systemd's stub in the
-//! order systemd's own `ukify` has: the kernel last, because older ones run where they lie and need room behind them.
+//! order and at the addresses that systemd's own `ukify` gives them.
 
 use super::pe::{Pe, PeError, SECTION_HEADER, optional};
 use super::sbat;
@@ -66,8 +66,8 @@ pub fn unify(parts: &UnifyParts<'_>) -> Result<Vec<u8>, UnifyError> {
         (".osrel", parts.os_release, DATA),
         (".cmdline", parts.command_line.as_bytes(), DATA),
         (".uname", parts.release.as_bytes(), DATA),
-        (".initrd", parts.initramfs, DATA),
         (".linux", parts.kernel, CODE),
+        (".initrd", parts.initramfs, DATA),
     ];
     let mut image = Growing::new(&stub)?;
     image.merge_sbat(&stub, &kernel)?;
