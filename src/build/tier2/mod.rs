@@ -139,6 +139,7 @@ fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, Bu
         containerfile: String,
         scripts: BTreeMap<&'static str, &'static str>,
         labels: &'a BTreeMap<String, String>,
+        certificate: Option<Vec<u8>>,
         epoch: SourceDateEpoch,
     }
     let tier = &project.definition.tier2[name];
@@ -156,6 +157,8 @@ fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, Bu
         containerfile: containerfile(project, name, tier, entry)?,
         scripts: kit(family).scripts().iter().map(|script| (script.name, script.content)).collect(),
         labels: &project.definition.project.labels,
+        // Modules are signed anew for another certificate of the same name; one that is gone is told when it is needed.
+        certificate: tier.signing.as_ref().and_then(|signing| project.read(&signing.certificate).ok()),
         epoch: project.epoch(),
     }))
 }
