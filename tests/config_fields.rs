@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use imgbuild::config::{
     Allow, AptBuild, Artifact, Bootstrap, Directory, DnfBuild, Family, FileEntry, Group, Host, KernelPolicy, KmodBuild,
-    KmodSet, Link, Mirror, Network, OpenTransport, Policy, PolicyAllow, Project, Publish, Repository, Signing,
+    KmodSet, Link, Mirror, Network, OpenTransport, Policy, PolicyAllow, Project, Publish, Repository, Seal, Signing,
     Supports, SwapPolicy, Tier1, Tier2, Units, User, Verify,
 };
 use serde::Serialize;
@@ -130,6 +130,12 @@ fn tier2() {
             swap: SwapPolicy::PreferNewest,
         },
         signing: Some(Signing { key: "signing.key".to_owned(), certificate: "signing.pem".to_owned() }),
+        seal: Some(Seal {
+            key: "seal.key".to_owned(),
+            certificate: "seal.pem".to_owned(),
+            kargs: vec!["quiet".parse().unwrap()],
+            per_host: true,
+        }),
         labels: [("a".to_owned(), "b".to_owned())].into(),
         allow: vec![Allow { pattern: "/usr/share/bcc/**".to_owned(), reason: "bcc compiles at run time".to_owned() }],
     };

@@ -10,6 +10,7 @@ use super::boot::BootError;
 use super::disk::DiskError;
 use super::preflight::MissingError;
 use super::project::DriftError;
+use super::seal::SealError;
 use super::signing::SigningError;
 use super::verify::Reported;
 use crate::config::{AllowFileError, ConfigErrors, Family};
@@ -227,6 +228,8 @@ pub enum BuildError {
     #[error(transparent)]
     Signing(Box<SigningError>),
     #[error(transparent)]
+    Seal(Box<SealError>),
+    #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -249,6 +252,12 @@ impl From<DiskError> for BuildError {
 impl From<SigningError> for BuildError {
     fn from(error: SigningError) -> Self {
         Self::Signing(Box::new(error))
+    }
+}
+
+impl From<SealError> for BuildError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(Box::new(error))
     }
 }
 

@@ -25,6 +25,7 @@ mod project;
 mod rpm_database;
 mod run;
 pub mod sbom;
+pub mod seal;
 mod session;
 mod setup_root;
 pub mod signing;

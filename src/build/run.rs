@@ -3,7 +3,7 @@
 use super::chain::{self, Built};
 use super::kernels::KernelAsk;
 use super::preflight::{self, Needs};
-use super::{BuildError, Project, Session, locking, probe, sbom, tier1, tier2, tier3};
+use super::{BuildError, Project, Session, locking, probe, sbom, seal, tier1, tier2, tier3};
 use crate::model::{HostName, TierName};
 use crate::oci::Layout;
 use crate::plan::Selection;
@@ -31,6 +31,7 @@ fn build(
 ) -> Result<Vec<Built>, BuildError> {
     let layout = chain::open_layout(session)?;
     preflight::require(session, &needs(project, &layout, selection, ask)?)?;
+    seal::check_keys(project, selection)?;
     // One tier's trouble with its modules is not that of tiers without them.
     let mut failed = locking::settle(session, project, selection, ask)?;
     let selection = with_stale_bases(project, &layout, &without(project, selection, &failed).0)?;
@@ -47,6 +48,7 @@ fn build(
     }
     let (selection, skipped) = without(project, &selection, &failed);
     built.extend(tier3::build(session, project, &layout, &selection.hosts)?);
+    built.extend(seal::seal_selected(session, project, &selection)?);
     sbom::attach(session, project, &layout, &built)?;
     let failed = failed.into_iter().map(|(name, error)| (format!("tier2/{name}"), error)).collect();
     BuildError::all(failed, skipped).map(|()| built)

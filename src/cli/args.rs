@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::ui::ProgressStyle;
 use super::{
     audit, boot, build, check, disk, docs, doctor, explain, gc, images, init, inspect, kernel, keys, kmods, lock, plan,
-    policy, render, sbom, sign, tiers, validate, verify,
+    policy, render, sbom, seal, sign, tiers, validate, verify,
 };
 use crate::build::{KernelAsk, KernelPin};
 use crate::config::SwapPolicy;
@@ -144,6 +144,7 @@ pub(super) enum Command {
     /// Explain a code of a check, or list all codes
     Explain(explain::Args),
     // A comment here would hide the long help of the arguments.
+    Seal(seal::Args),
     Disk(disk::Args),
     /// Boot a disk in QEMU and wait for its login prompt
     Boot(boot::Args),

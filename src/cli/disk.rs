@@ -14,8 +14,8 @@ use crate::model::{ByteSize, ImageLocator, Karg, Reference};
 /// Make a bootable disk of an image, or look into one
 ///
 /// The disk has what bootc's composefs backend expects. It is made by any user, without loop devices or mounts and
-/// without running anything from the image. The same image gives the same bytes. It is unlocked: nothing proves yet that
-/// the disk still holds what the image's digest covers.
+/// without running anything from the image. The same image gives the same bytes. Of a sealed image (`imgbuild seal`) it
+/// is sealed: the running system proves every byte it reads. Else it is unlocked.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
@@ -57,6 +57,9 @@ struct Make {
     /// Where the host finds its updates, as REGISTRY/NAME[:TAG] [default: where the image is from]
     #[arg(long, value_name = "REFERENCE")]
     update_from: Option<Reference>,
+    /// Put the files onto the disk from which firmware in setup mode takes the Secure Boot keys of the image's owner
+    #[arg(long)]
+    enrol: bool,
     /// Overwrite the file
     #[arg(long)]
     force: bool,
@@ -120,6 +123,7 @@ impl Make {
             sector: self.sector_size,
             kargs: self.karg,
             update_from: self.update_from,
+            enrol: self.enrol,
             overwrite: self.force,
         };
         let made = disk::make(&context.reading_session()?, &request)?;
@@ -133,7 +137,15 @@ fn show_made(out: &mut dyn Write, made: &MadeDisk) -> std::io::Result<()> {
     writeln!(out, "composefs     {}  ({} objects)", made.composefs, made.objects)?;
     writeln!(out, "command line  {}", made.command_line)?;
     writeln!(out, "updates from  {}", made.update_from)?;
-    writeln!(out, "sealed        {}", if made.sealed { "yes" } else { "no: unlocked" })
+    writeln!(out, "sealed        {}", sealed(made.sealed, made.signed_by.as_deref()))
+}
+
+fn sealed(sealed: bool, signer: Option<&str>) -> String {
+    match (sealed, signer) {
+        (true, Some(signer)) => format!("yes, signed by {signer}"),
+        (true, None) => "yes".to_owned(),
+        (false, _) => "no: unlocked".to_owned(),
+    }
 }
 
 fn show(out: &mut dyn Write, report: &DiskReport) -> std::io::Result<()> {
@@ -155,7 +167,8 @@ fn show(out: &mut dyn Write, report: &DiskReport) -> std::io::Result<()> {
     for boot in &report.boots {
         writeln!(out, "boots         {}", boot.title)?;
         boot.composefs.iter().try_for_each(|id| writeln!(out, "  composefs   {id}"))?;
-        writeln!(out, "  sealed      {}", if boot.sealed { "yes" } else { "no: unlocked" })?;
+        writeln!(out, "  sealed      {}", sealed(boot.sealed, boot.signed_by.as_deref()))?;
+        boot.problem.iter().try_for_each(|problem| writeln!(out, "  kernel      {problem}"))?;
         boot.missing.iter().try_for_each(|path| writeln!(out, "  missing     {path}"))?;
     }
     Ok(())

@@ -76,6 +76,7 @@ fn code_of(error: &BuildError) -> u8 {
         error if error.is_interruption() => exit::INTERRUPTED,
         BuildError::Boot(_) => exit::CHECK,
         BuildError::Disk(error) if error.is_unbootable() => exit::BOOTABILITY,
+        BuildError::Seal(error) if error.is_unbootable() => exit::BOOTABILITY,
         BuildError::Missing(_) => exit::MISSING,
         BuildError::Drift(_) => exit::DRIFT,
         BuildError::Kernel { .. } | BuildError::BaseKernels { .. } | BuildError::KernelCount { .. } => exit::NO_KERNEL,

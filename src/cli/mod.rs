@@ -26,6 +26,7 @@ mod plan;
 mod policy;
 mod render;
 mod sbom;
+mod seal;
 mod sign;
 mod tiers;
 mod ui;
@@ -80,6 +81,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Sbom(args) => args.run(&context),
         Command::Kmods(command) => command.run(&context),
         Command::Explain(args) => args.run(&context),
+        Command::Seal(args) => args.run(&context),
         Command::Disk(args) => args.run(&context),
         Command::Boot(args) => args.run(&context),
         Command::Keys(command) => command.run(&context),

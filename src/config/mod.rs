@@ -40,6 +40,6 @@ pub use lock::{
 pub use lock_text::LOCK_FILE;
 pub use policy::{OpenTransport, Policy, PolicyAllow, Publish};
 pub use tier::{
-    Allow, AllowFile, AllowFileError, Bootstrap, Family, KernelPolicy, Mirror, Repository, Signing, SwapPolicy, Tier1,
-    Tier2,
+    Allow, AllowFile, AllowFileError, Bootstrap, Family, KernelPolicy, Mirror, Repository, Seal, Signing, SwapPolicy,
+    Tier1, Tier2,
 };

@@ -143,6 +143,9 @@ pub struct Tier2 {
     /// Key that signs the modules.
     #[serde(default)]
     pub signing: Option<Signing>,
+    /// Seal the image, or those of its hosts, as the last step.
+    #[serde(default)]
+    pub seal: Option<Seal>,
     /// Labels of the image.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -262,4 +265,20 @@ pub struct Signing {
     pub key: String,
     /// File with the certificate in PEM or DER, relative to the project.
     pub certificate: String,
+}
+
+/// Key and certificate that seal images; the key stays outside of every image and of the lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Seal {
+    /// File with the private key in PEM (RSA), relative to the project; kept out of version control.
+    pub key: String,
+    /// File with the certificate in PEM, relative to the project.
+    pub certificate: String,
+    /// Kernel arguments besides the image's own; nobody can add any later.
+    #[serde(default)]
+    pub kargs: Vec<Karg>,
+    /// Seal the image of each host on this tier. Otherwise the tier is sealed, and its hosts share the seal.
+    #[serde(default)]
+    pub per_host: bool,
 }

@@ -12,6 +12,7 @@ pub mod gpt;
 pub mod ids;
 pub mod inspect;
 mod sector;
+pub mod uki;
 pub mod verity;
 mod window;
 

@@ -22,7 +22,7 @@ pub use containerfile::{
     SetStage, StageKit, Tier2Stages, files_target, render, set_repository, wanted_path,
 };
 pub use select::{Selection, UnknownTarget};
-pub use steps::{Action, ModuleSet, Packages, Plan, Step, Target, base_of, resolve};
+pub use steps::{Action, ModuleSet, Packages, Plan, SEALED, Step, Target, base_of, resolve, sealed};
 pub use wanted::wanted;
 
 /// A bootc kernel-argument file (`/usr/lib/bootc/kargs.d/*.toml`).

@@ -1,9 +1,11 @@
 //! The plan: what is built, in which order, from what.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::Selection;
-use crate::config::{Definition, Lock, LockedTier1, LockedTier2, PackageSet, Tier1Source};
+use crate::config::{Definition, Lock, LockedTier1, LockedTier2, PackageSet, Seal, Tier1Source};
 use crate::model::{ByteSize, HostName, Tier, TierName};
 
 /// What would be built.
@@ -42,7 +44,12 @@ pub enum Target {
     Tier2(TierName),
     /// A host's image.
     Host(HostName),
+    /// One of these, sealed.
+    Sealed(Box<Target>),
 }
+
+/// How the name of a sealed image begins; the rest is the name of the image that was sealed.
+pub const SEALED: &str = "sealed/";
 
 impl Target {
     /// The image's name in the store.
@@ -51,6 +58,7 @@ impl Target {
             Self::Tier1(name) => Tier::Base.image_name(name.as_str()),
             Self::Tier2(name) => Tier::Modules.image_name(name.as_str()),
             Self::Host(name) => Tier::Host.image_name(name.as_str()),
+            Self::Sealed(target) => format!("{SEALED}{}", target.image()),
         }
     }
 }
@@ -68,6 +76,8 @@ pub enum Action {
     Modules { kernel: String, reason: String, sets: Vec<ModuleSet>, packages: Packages },
     /// Files of one host.
     Host { users: usize, files: usize, containerfile: Option<String> },
+    /// Boots from one signed file from now on.
+    Seal { certificate: String, kargs: Vec<String> },
     /// Not in the lock yet: locking comes first.
     Unlocked,
 }
@@ -109,11 +119,27 @@ pub fn resolve(definition: &Definition, architecture: &str, lock: Option<&Lock>,
         .hosts
         .iter()
         .map(|name| step(Target::Host(name.clone()), base_of(definition, name), host(definition, name)));
+    let sealed = sealed(definition, &selection).into_iter().map(|(target, seal)| {
+        let kargs = seal.kargs.iter().map(ToString::to_string).collect();
+        let action = Action::Seal { certificate: seal.certificate.clone(), kargs };
+        step(Target::Sealed(Box::new(target.clone())), Some(target), action)
+    });
     Plan {
         project: definition.project.name.to_string(),
         architecture: architecture.to_owned(),
-        steps: tier1.chain(tier2).chain(hosts).collect(),
+        steps: tier1.chain(tier2).chain(hosts).chain(sealed).collect(),
     }
+}
+
+/// Images of the selection that are sealed once they are built: tiers, or the hosts on them.
+pub fn sealed<'d>(definition: &'d Definition, selection: &Selection) -> BTreeMap<Target, &'d Seal> {
+    let of = |tier: &TierName| definition.tier2.get(tier).and_then(|tier| tier.seal.as_ref());
+    let tiers = selection.tier2.iter().filter_map(|name| Some((Target::Tier2(name.clone()), of(name)?)));
+    let hosts = selection
+        .hosts
+        .iter()
+        .filter_map(|host| Some((Target::Host(host.clone()), definition.base_of(host).and_then(of)?)));
+    tiers.filter(|(_, seal)| !seal.per_host).chain(hosts.filter(|(_, seal)| seal.per_host)).collect()
 }
 
 fn step(target: Target, from: Option<Target>, action: Action) -> Step {
@@ -201,6 +227,10 @@ impl std::fmt::Display for Action {
             }
             Self::Bootstrap { suite, packages, kernel } => {
                 write!(f, "bootstrap {suite}: {packages}\n  kernel {kernel}")
+            }
+            Self::Seal { certificate, kargs } => {
+                write!(f, "seal with {certificate}")?;
+                if kargs.is_empty() { Ok(()) } else { write!(f, ": {}", kargs.join(" ")) }
             }
             Self::Modules { kernel, reason, sets, packages } => {
                 write!(f, "kernel {kernel}: {reason}")?;

@@ -27,6 +27,8 @@ fn what_cannot_boot() {
     let initramfs = |files: &[(&str, &[u8])]| super::image::files(&[(&kernel_path("initramfs.img"), &cpio(files))]);
     let mut two = Layer::new();
     two.insert("usr/lib/modules/6.1/vmlinuz".to_owned(), Item::File(b"MZ".to_vec()));
+    let mut unified = removed(&[&kernel_path("vmlinuz")]);
+    unified.extend(files(&[("boot/EFI/Linux/6.12.efi", b"MZ")]));
     for (layer, said) in [
         (removed(&[&kernel_path("vmlinuz")]), "the image has no kernel"),
         (two, "the image has 2 kernels, and one is wanted"),
@@ -34,7 +36,8 @@ fn what_cannot_boot() {
         (initramfs(&[("usr/bin/sh", ELF)]), "`add_dracutmodules+=\" … \"`"),
         (files(&[(&kernel_path("initramfs.img"), b"neither")]), "neither a cpio archive nor compressed"),
         (removed(&["usr/lib/systemd/boot/efi"]), "the image has no boot loader for UEFI"),
-        (files(&[("boot/EFI/Linux/6.12.efi", b"MZ")]), "cannot be made yet"),
+        (files(&[("boot/EFI/Linux/6.12.efi", b"MZ")]), "the image has 2 kernels, and one is wanted"),
+        (unified, "the unified kernel `boot/EFI/Linux/6.12.efi` cannot be read"),
         (files(&[("usr/lib/bootc/kargs.d/1.toml", b"kargs = 1")]), "kernel arguments: `usr/lib/bootc/kargs.d/1.toml`"),
     ] {
         let stderr = refused(&good_and(layer), 13);
@@ -139,6 +142,8 @@ fn assembled(room: usize, esp: ByteSize) -> Result<(), AssembleError> {
         size: None,
         esp,
         kargs: Vec::new(),
+        sealed: false,
+        enrol: false,
         source: "docker://localhost/test".to_owned(),
         time: SourceDateEpoch::from_secs(1),
     };

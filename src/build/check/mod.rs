@@ -21,6 +21,7 @@ use crate::kmod::{Allowances, Allowed, Certificate, Code, SignaturePolicy, Symve
 use crate::lint::{self, LintFacts};
 use crate::model::{HostName, ImageLocator, TierName};
 use crate::oci::{BASE_DIGEST, Image, ImageTree, LayerSource, Layout};
+use crate::plan;
 use crate::sys::dirs;
 
 use leftovers::Scope;
@@ -273,6 +274,8 @@ fn prove(material: &Material, expected: &Expected) -> Vec<KernelReport> {
 /// The tier-2 image of the project that an image of its store is, or stands on.
 fn tier2_of(project: &Project, locator: &ImageLocator) -> Option<TierName> {
     let ImageLocator::Store(name) = locator else { return None };
+    // What seals an image adds nothing that the definition says anything about.
+    let name = name.strip_prefix(plan::SEALED).unwrap_or(name);
     let tier = match name.split_once('/')? {
         ("tier2", tier) => tier.parse().ok()?,
         ("tier3", host) => return tier2_of_host(project, &host.parse().ok()?),

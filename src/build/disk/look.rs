@@ -34,6 +34,10 @@ pub struct FoundBoot {
     pub composefs: Option<String>,
     /// Whether it boots only what fs-verity proves; else the disk is unlocked.
     pub sealed: bool,
+    /// Whose certificate came with the signature of its unified kernel.
+    pub signed_by: Option<String>,
+    /// Why firmware would not start its unified kernel.
+    pub problem: Option<String>,
     /// Files that it names and that are not there.
     pub missing: Vec<String>,
 }
@@ -55,7 +59,11 @@ pub fn inspect(path: &Utf8Path) -> Result<DiskReport, BuildError> {
     let boots = entries.map(|found| FoundBoot {
         title: found.entry.get("title").unwrap_or(&found.path).to_owned(),
         composefs: found.composefs.as_ref().map(|argument| argument.id.to_string()),
-        sealed: found.composefs.as_ref().is_some_and(|argument| argument.check == Check::Required),
+        // A command line that nobody signed is anybody's to change.
+        sealed: found.composefs.as_ref().is_some_and(|argument| argument.check == Check::Required)
+            && found.unified.as_ref().is_some_and(|unified| unified.signed_by.is_some()),
+        signed_by: found.unified.as_ref().and_then(|unified| unified.signed_by.clone()),
+        problem: found.unified.as_ref().and_then(|unified| unified.problem.clone()),
         missing: found.missing.clone(),
     });
     Ok(DiskReport { disk: path.to_string(), boots: boots.collect(), content })

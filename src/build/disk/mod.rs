@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use super::error::command;
 use super::preflight::{self, Needs};
-use super::{BuildError, Session, chain, images};
+use super::{BuildError, Session, chain, images, seal};
 use crate::disk::ALIGNMENT;
 pub use crate::disk::SectorSize;
 use crate::disk::assemble::{AssembleError, AssembleRequest, Assembled, ESP_SIZE, assemble};
+use crate::disk::boot::Check;
 use crate::model::{ByteSize, ImageLocator, Karg, Machine, Reference, SourceDateEpoch, UnknownMachine};
 use crate::oci::{Image, Layout};
 use crate::sys::clock::Stopwatch;
@@ -44,6 +45,8 @@ pub struct DiskRequest {
     pub kargs: Vec<Karg>,
     /// Where the host's updates come from; the image's own place in a registry when absent.
     pub update_from: Option<Reference>,
+    /// Whether files that firmware takes Secure Boot keys from go onto the disk.
+    pub enrol: bool,
     /// Whether a file that is there may be overwritten.
     pub overwrite: bool,
 }
@@ -66,6 +69,8 @@ pub struct MadeDisk {
     pub composefs: String,
     /// Whether only what the image's digest covers can be read and booted.
     pub sealed: bool,
+    /// Whose certificate came with the signature of the unified kernel, where it is signed.
+    pub signed_by: Option<String>,
     /// Objects in its repository.
     pub objects: usize,
     /// Bytes the root file system has left.
@@ -112,8 +117,10 @@ pub enum DiskError {
 impl DiskError {
     /// Whether the image is what is in the way.
     pub fn is_unbootable(&self) -> bool {
-        use AssembleError::{Initramfs, Unbootable, Unified};
-        matches!(self, Self::Assemble { source: Unbootable(_) | Unified { .. } | Initramfs { .. }, .. })
+        use AssembleError::{Initramfs, Unbootable, Unified, UnifiedSection, UnifiedSignature};
+        let Self::Assemble { source, .. } = self else { return false };
+        let unified = matches!(source, Unified { .. } | UnifiedSection { .. } | UnifiedSignature { .. });
+        unified || matches!(source, Unbootable(_) | Initramfs { .. })
     }
 }
 
@@ -150,7 +157,8 @@ pub fn make(session: &Session, request: &DiskRequest) -> Result<MadeDisk, BuildE
         image: request.image.to_string(),
         digest: image.digest().to_string(),
         composefs: assembled.id.to_string(),
-        sealed: false,
+        sealed: assembled.check == Check::Required && assembled.signer.is_some(),
+        signed_by: assembled.signer,
         objects: assembled.objects,
         free: assembled.root.free,
         command_line: assembled.command_line,
@@ -182,6 +190,9 @@ fn assemble_into(
         size: request.size,
         esp: ESP_SIZE,
         kargs: request.kargs.clone(),
+        // What others sealed turns out to be so.
+        sealed: image.manifest().annotations().as_ref().is_some_and(|all| all.contains_key(seal::SEALED)),
+        enrol: request.enrol,
         source: source(request),
         time: time(image),
     };
@@ -192,6 +203,10 @@ fn assemble_into(
             Err(AssembleError::EspTooSmall { needed, given }) if given == ESP_SIZE => {
                 output.file().set_len(0).map_err(super::error::io("emptying", output.path()))?;
                 wanted.esp = ByteSize(needed.0.next_multiple_of(ALIGNMENT));
+            }
+            Err(AssembleError::Sealed) if !wanted.sealed => {
+                output.file().set_len(0).map_err(super::error::io("emptying", output.path()))?;
+                wanted.sealed = true;
             }
             other => return Ok(other.map_err(|source| DiskError::Assemble { image: name(), source })?),
         }
@@ -221,7 +236,7 @@ fn source(request: &DiskRequest) -> String {
 }
 
 /// The user's, else when the image was made.
-fn time(image: &Image) -> SourceDateEpoch {
+pub(super) fn time(image: &Image) -> SourceDateEpoch {
     let given = env::SOURCE_DATE_EPOCH.get().and_then(|text| text.parse().ok());
     let made = || SourceDateEpoch::parse_rfc3339(image.config().created().as_deref()?);
     given.or_else(made).unwrap_or(SourceDateEpoch::from_secs(0))
@@ -275,6 +290,7 @@ mod tests {
                 sector: SectorSize::default(),
                 kargs: Vec::new(),
                 update_from: update_from.map(|text| text.parse().unwrap()),
+                enrol: false,
                 overwrite: false,
             })
         };

@@ -138,13 +138,14 @@ fn dkms_name(set: &KmodSet, family: Family) -> Option<&str> {
 fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, BuildError> {
     #[derive(Serialize)]
     struct Inputs<'a> {
-        tier: &'a Tier2,
+        tier: Tier2,
         entry: LockedTier2,
         sets: Vec<&'a KmodSet>,
         base: String,
         containerfile: String,
         scripts: BTreeMap<&'static str, &'static str>,
         labels: &'a BTreeMap<String, String>,
+        certificate: Option<Vec<u8>>,
         epoch: SourceDateEpoch,
     }
     let tier = &project.definition.tier2[name];
@@ -154,13 +155,16 @@ fn inputs(project: &Project, name: &TierName, base: &Image) -> Result<String, Bu
     let mut deciding = entry.clone();
     deciding.kernel.inputs = KernelInputs::default();
     Ok(chain::inputs_key(&Inputs {
-        tier,
+        // Another image is made by it.
+        tier: Tier2 { seal: None, ..tier.clone() },
         entry: deciding,
         sets: tier.modules.iter().map(|set| &project.definition.kmods[set]).collect(),
         base: base.digest().to_string(),
         containerfile: containerfile(project, name, tier, entry)?,
         scripts: kit(family).scripts().iter().map(|script| (script.name, script.content)).collect(),
         labels: &project.definition.project.labels,
+        // Modules are signed anew for another certificate of the same name; one that is gone is told when it is needed.
+        certificate: tier.signing.as_ref().and_then(|signing| project.read(&signing.certificate).ok()),
         epoch: project.epoch(),
     }))
 }

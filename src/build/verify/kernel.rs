@@ -1,14 +1,16 @@
 //! One kernel of an image: its modules, their index, and the copies in the initramfs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
+use crate::disk::uki::Pe;
 use crate::kmod::{
     self, Code, Finding, ModuleIndex, Proof, ProofInput, SignaturePolicy, Symvers, decompress, is_module_path,
 };
 use crate::model::KernelRelease;
 use crate::oci::{InitramfsEntry, InitramfsError, read_initramfs};
 
-use super::material::{DRACUT_FOLDERS, LOAD_FOLDERS, MODULES, Material};
+use super::material::{DRACUT_FOLDERS, LOAD_FOLDERS, MODULES, Material, UNIFIED};
 
 /// Names of the kernel's list of exported symbols, the image's own first.
 const SYMVERS: [&str; 5] = ["symvers.xz", "symvers.zst", "symvers.gz", "Module.symvers", "build/Module.symvers"];
@@ -171,6 +173,7 @@ impl<'a> Subject<'a> {
             format!("{}initramfs.img", self.folder),
             format!("/boot/initrd.img-{}", self.kernel),
             format!("/boot/initramfs-{}.img", self.kernel),
+            format!("{UNIFIED}{}.efi", self.kernel),
         ];
         let Some(path) = places.iter().find(|path| self.material.has(path)) else {
             if self.material.has(&format!("{}vmlinuz", self.folder)) {
@@ -178,7 +181,7 @@ impl<'a> Subject<'a> {
             }
             return 0;
         };
-        let bytes = match self.material.read(path) {
+        let bytes = match self.material.read(path).and_then(|bytes| loose(path, bytes)) {
             Ok(bytes) => bytes,
             Err(error) => {
                 findings.push(self.finding(Code::InitramfsNotCompared, path, error.to_string()));
@@ -238,6 +241,16 @@ impl<'a> Subject<'a> {
         }
         findings
     }
+}
+
+/// An initramfs as it is outside of a unified kernel.
+fn loose(path: &str, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    if !path.starts_with(UNIFIED) {
+        return Ok(bytes);
+    }
+    let program = Pe::parse(&bytes).map_err(io::Error::other)?;
+    let section = program.section(".initrd").ok_or_else(|| io::Error::other("it has no section `.initrd`"))?;
+    Ok(section.to_vec())
 }
 
 /// Modules of an initramfs by absolute path, each with what `is_same` says of its content; the last of two counts.

@@ -30,6 +30,8 @@ const MAX_DEPTH: usize = 16;
 
 /// Folder of all modules.
 pub(super) const MODULES: &str = "/usr/lib/modules/";
+/// Folder of unified kernels, which have their initramfs in them.
+pub(super) const UNIFIED: &str = "/boot/EFI/Linux/";
 /// Folder of all firmware.
 const FIRMWARE: &str = "/usr/lib/firmware/";
 /// Folders of configuration that names modules: systemd's and dracut's, each with what overrides it.
@@ -154,6 +156,7 @@ impl Material {
     pub(super) fn has_kernel(&self, release: &KernelRelease) -> bool {
         self.has(&format!("{MODULES}{release}/vmlinuz"))
             || self.has(&format!("/boot/vmlinuz-{release}"))
+            || self.has(&format!("{UNIFIED}{release}.efi"))
             || self.below(&format!("{MODULES}{release}/kernel/")).next().is_some()
     }
 
@@ -223,6 +226,7 @@ fn interest(path: &str) -> Interest {
     }
     match path.strip_prefix("/boot/") {
         Some(file) if file.starts_with("vmlinuz-") => Interest::Presence,
+        Some(file) if path.starts_with(UNIFIED) => content(file.ends_with(".efi")),
         Some(file) => content(file.starts_with("initramfs-") || file.starts_with("initrd.img-")),
         None => content(path.ends_with(".conf")),
     }

@@ -72,9 +72,9 @@ pub(in crate::config) fn tier2(root: Node<'_>, findings: &mut Vec<Finding>) {
     for node in root.items_of("allow") {
         allow(node, findings);
     }
-    if let Some(signing) = root.get("signing") {
+    for table in ["signing", "seal"].into_iter().filter_map(|name| root.get(name)) {
         for key in ["key", "certificate"] {
-            if let Some((text, node)) = signing.text_of(key) {
+            if let Some((text, node)) = table.text_of(key) {
                 relative(text, node, findings);
             }
         }

@@ -5,6 +5,7 @@ use crate::disk::composefs::ComposefsError;
 use crate::disk::esp::EspError;
 use crate::disk::ext4;
 use crate::disk::gpt::GptError;
+use crate::disk::uki::{PeError, SignatureError};
 use crate::model::ByteSize;
 use crate::oci::InitramfsError;
 use crate::oci::layer::Lossy;
@@ -18,9 +19,18 @@ pub enum AssembleError {
     /// Nothing would boot.
     #[error(transparent)]
     Unbootable(#[from] Unbootable),
-    /// The image boots a unified kernel.
-    #[error("the image boots the unified kernel `{path}`, and disks of such images cannot be made yet")]
-    Unified { path: Lossy },
+    /// The disk is to be begun anew with fs-verity for all objects.
+    #[error("the image is sealed, and the disk was begun without fs-verity")]
+    Sealed,
+    /// The unified kernel is none.
+    #[error("the unified kernel `{path}` cannot be read")]
+    Unified { path: Lossy, source: PeError },
+    /// Something of it is not there.
+    #[error("the unified kernel `{path}` has no section `{section}`")]
+    UnifiedSection { path: Lossy, section: &'static str },
+    /// Firmware with any key would refuse it.
+    #[error("the unified kernel `{path}` is not what was signed")]
+    UnifiedSignature { path: Lossy, source: SignatureError },
     /// The initramfs decides whether the image boots.
     #[error("the initramfs `{path}` cannot be read")]
     Initramfs { path: Lossy, source: InitramfsError },

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use super::AssembleError;
 use crate::disk::boot::Source;
 use crate::disk::composefs::{ComposefsError, Repository};
-use crate::oci::LayerSource;
 use crate::oci::layer::Lossy;
 use crate::oci::tree::Content;
+use crate::oci::{ImageTree, LayerSource};
 
 /// Largest file that is held in memory for the EFI system partition. The largest initramfs of a distribution, with all
 /// firmware in it, has 300 MB.
 const LIMIT: u64 = 1 << 30;
 
 /// Where files of this kind are found, as layers spell it.
-const WANTED: [&str; 7] = [
+const WANTED: [&str; 8] = [
+    UNIFIED,
     // Copied into the deployment's state.
     "etc/",
     "usr/lib/os-release",
@@ -25,6 +26,9 @@ const WANTED: [&str; 7] = [
     // Its vmlinuz and initramfs.img only.
     KERNELS,
 ];
+
+/// Unified kernels, which are not in the tree that is mounted.
+const UNIFIED: &str = "boot/EFI/Linux/";
 
 const KERNELS: &str = "usr/lib/modules/";
 
@@ -52,8 +56,11 @@ impl Files {
     ) -> Result<(), AssembleError> {
         let mut missing = paths.to_vec();
         missing.retain(|path| self.bytes(repository, path).is_err());
-        if !missing.is_empty() {
-            self.read.extend(repository.root.read_files(layers, &missing, LIMIT)?);
+        for tree in [&repository.root, &repository.boot] {
+            let here: Vec<_> = missing.iter().filter(|path| std::ptr::eq(tree_of(repository, path), tree)).collect();
+            if !here.is_empty() {
+                self.read.extend(tree.read_files(layers, &here, LIMIT)?);
+            }
         }
         Ok(())
     }
@@ -83,8 +90,12 @@ pub(super) fn size(repository: &Repository, path: &[u8]) -> u64 {
     content(repository, path).map_or(0, Content::size)
 }
 
+fn tree_of<'r>(repository: &'r Repository, path: &[u8]) -> &'r ImageTree {
+    if path.starts_with(UNIFIED.as_bytes()) { &repository.boot } else { &repository.root }
+}
+
 fn content<'r>(repository: &'r Repository, path: &[u8]) -> Option<&'r Content> {
-    let tree = &repository.root;
+    let tree = tree_of(repository, path);
     tree.node(tree.resolve(path)?).content()
 }
 
@@ -103,6 +114,8 @@ mod tests {
             ("usr/lib/systemd/boot/efi/systemd-bootx64.efi", true),
             ("usr/lib/systemd/systemd", false),
             ("usr/lib/os-release", true),
+            ("boot/EFI/Linux/6.12.efi", true),
+            ("boot/grub2/grub.cfg", false),
         ] {
             assert_eq!(is_wanted(path.as_bytes()), wanted, "{path}");
         }

@@ -5,6 +5,8 @@
 //! that is given, [`ESP_SIZE`] at first. Images whose kernels do not fit three times are rare; for them
 //! [`AssembleError::EspTooSmall`] tells the size, and the disk is begun anew.
 //!
+//! An image turns out to be sealed only then, too: [`AssembleError::Sealed`] asks for a disk with fs-verity.
+//!
 //! The table is written last: until then nothing takes the target for a disk.
 
 mod boot;
@@ -12,12 +14,13 @@ mod error;
 mod files;
 mod objects;
 mod root;
+mod unified;
 
 pub use error::AssembleError;
 
 use std::io::{Read, Seek, Write};
 
-use super::boot::{ComposefsId, Place};
+use super::boot::{Check, ComposefsId, Place};
 use super::composefs::{CrateWriter, Formats, Repository, RepositoryOptions, deployed_tag, write_repository};
 use super::esp::{self, EspWriter};
 use super::ext4::{self, Writer};
@@ -59,8 +62,12 @@ pub struct AssembleRequest<'r> {
     pub size: Option<ByteSize>,
     /// Size of the EFI system partition.
     pub esp: ByteSize,
-    /// Kernel arguments besides the image's own.
+    /// Kernel arguments besides the image's own; none for an image with a unified kernel.
     pub kargs: Vec<Karg>,
+    /// Whether fs-verity protects all objects, which the unified kernel of a sealed image requires.
+    pub sealed: bool,
+    /// Whether files that firmware takes Secure Boot keys from go onto the EFI system partition.
+    pub enrol: bool,
     /// Where updates come from, with transport.
     pub source: String,
     /// Time of everything that is not the image's.
@@ -86,6 +93,10 @@ pub struct Assembled {
     pub root: ext4::Summary,
     /// The kernel's command line.
     pub command_line: String,
+    /// Whose certificate came with the signature of the unified kernel, where it is signed.
+    pub signer: Option<String>,
+    /// Whether fs-verity must prove what is mounted.
+    pub check: Check,
 }
 
 /// Writes the disk. `target` reads as zeros, is empty or is a device that was discarded; it is as long as the disk
@@ -98,15 +109,15 @@ where
     S: Read + Write + Seek + Send,
 {
     let disk = Disk { request, ids: DiskIds::new(request.image.digest(), None) };
-    let mut objects = Objects::new(disk.root_writer(&mut *target)?);
+    let mut objects = Objects::new(disk.root_writer(&mut *target)?, request.sealed);
     let mut repository = disk.write_repository(&mut objects)?;
     let boot = disk.plan_boot(&repository)?;
     let root = disk.write_root(objects, &mut repository, &boot)?;
     let layout = disk.layout(root.size.0)?;
     disk.write_esp(&mut *target, &layout, &repository, &boot)?;
     layout.write(&mut *target)?;
-    let (objects, command_line) = (repository.objects.len(), boot.plan.options.unwrap_or_default());
-    Ok(Assembled { layout, id: boot.id, objects, root, command_line })
+    let Boot { id, command_line, signer, check, .. } = boot;
+    Ok(Assembled { layout, id, objects: repository.objects.len(), root, command_line, signer, check })
 }
 
 struct Disk<'r> {
@@ -179,7 +190,7 @@ impl Disk<'_> {
         let AssembleRequest { image, layers, .. } = self.request;
         let options = RepositoryOptions {
             formats: Formats::V1,
-            trees: Trees::Drop,
+            trees: if self.request.sealed { Trees::Keep } else { Trees::Drop },
             keep: &is_wanted,
             tags: vec![deployed_tag(image.digest())],
         };

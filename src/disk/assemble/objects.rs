@@ -6,7 +6,7 @@ use std::io::{self, Seek, Write};
 use super::AssembleError;
 use crate::disk::composefs::{ObjectSink, PhysicalEntry, PhysicalKind, Repository, Stored};
 use crate::disk::ext4::{self, Content, PausedFile, Writer};
-use crate::disk::verity::{Seal, VerityDigest};
+use crate::disk::verity::{Seal, Trees, VerityDigest, VerityHasher};
 use crate::oci::LayerSource;
 
 /// What of a deployment's state is copied from the image.
@@ -16,12 +16,27 @@ const COPIED: [&str; 2] = ["etc", "var"];
 pub(super) struct Objects<W> {
     pub(super) writer: Writer<W>,
     current: Option<PausedFile>,
+    /// Whether fs-verity protects them.
+    sealed: bool,
     pub(super) stored: BTreeMap<VerityDigest, Content>,
 }
 
 impl<W: Write + Seek> Objects<W> {
-    pub(super) fn new(writer: Writer<W>) -> Self {
-        Self { writer, current: None, stored: BTreeMap::new() }
+    pub(super) fn new(writer: Writer<W>, sealed: bool) -> Self {
+        Self { writer, current: None, sealed, stored: BTreeMap::new() }
+    }
+
+    /// A file of the repository that is no object, such as the one whose protection tells the mounting program that all
+    /// of them are protected.
+    pub(super) fn beside(&mut self, bytes: &[u8]) -> Result<Content, ext4::Error> {
+        if !self.sealed {
+            return self.writer.content(bytes.len() as u64, &mut &*bytes);
+        }
+        let mut hasher = VerityHasher::new(Trees::Keep);
+        hasher.update(bytes);
+        let mut file = self.writer.begin(bytes.len() as u64)?;
+        file.write_all(bytes).map_err(ext4::Error::Write)?;
+        file.seal(&hasher.finish())
     }
 
     fn take(&mut self) -> PausedFile {
@@ -91,7 +106,9 @@ impl<W: Write + Seek> ObjectSink for Objects<W> {
 
     fn end(&mut self, object: &Seal) -> io::Result<()> {
         let paused = self.take();
-        let content = self.writer.resume(paused).finish().map_err(io_error)?;
+        let file = self.writer.resume(paused);
+        let content = if self.sealed { file.seal(object) } else { file.finish() };
+        let content = content.map_err(io_error)?;
         self.stored.insert(object.digest, content);
         Ok(())
     }

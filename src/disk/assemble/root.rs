@@ -15,6 +15,9 @@ use crate::disk::verity::VerityDigest;
 use crate::model::ByteSize;
 use crate::oci::layer::{Lossy, Metadata, Mtime};
 
+/// With this file protected by fs-verity, the program that mounts the image requires it of every object.
+const METADATA: &[u8] = b"composefs/meta.json";
+
 impl Disk<'_> {
     pub(super) fn write_root<W: Write + Seek>(
         &self,
@@ -113,6 +116,7 @@ impl<W: Write + Seek> Filler<W> {
                 let copy = self.copies.get_mut(&digest).and_then(Vec::pop);
                 Node::File(written(copy, &path)?)
             }
+            PhysicalKind::Bytes(bytes) if path == METADATA => Node::File(self.objects.beside(&bytes)?),
             PhysicalKind::Bytes(bytes) => {
                 Node::File(self.objects.writer.content(bytes.len() as u64, &mut bytes.as_slice())?)
             }

@@ -56,6 +56,20 @@ pub enum Unbootable {
     /// grub starts one only through menu entries written by hand.
     #[error("the image boots a unified kernel with grub; have systemd-boot in it instead, and no `/usr/lib/bootupd`")]
     UkiWithGrub,
+    /// Asked for, and not there.
+    #[error(
+        "the image has no files to enrol Secure Boot keys with, `/usr/lib/bootc/install/secureboot-keys/*/*.auth`; `imgbuild seal` adds them"
+    )]
+    NothingToEnrol,
+    /// A command line of its own has nobody to check it.
+    #[error("the image is sealed already: `/{path}` boots it")]
+    SealedAlready { path: Lossy },
+    /// A unified kernel begins with it.
+    #[error(
+        "the image has no `/{path}`, of which a unified kernel is made; Debian has it in the package `systemd-boot-efi`, \
+         Fedora and CentOS in `systemd-boot-unsigned`"
+    )]
+    NoStub { path: String },
     /// It would start another image than the one on the disk, or none.
     #[error("the unified kernel names {}, and the image is {expected}", found.as_ref().map_or_else(|| "no image".to_owned(), |id| format!("the image {id}")))]
     UkiOfAnother { found: Option<ComposefsId>, expected: ComposefsId },

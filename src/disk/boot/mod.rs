@@ -19,6 +19,7 @@ mod grub;
 mod loader;
 mod os_release;
 mod plan;
+mod seal;
 mod select;
 mod support;
 mod survey;
@@ -29,6 +30,7 @@ pub use argument::{Check, ComposefsArgument, ComposefsId, ComposefsIdError, Spel
 pub use entry::BootEntry;
 pub use error::Unbootable;
 pub use plan::{BootFile, BootPlan, Layout, OriginParts, Place, Request, Root, Source, origin_digest};
+pub use seal::SealPlan;
 pub use select::{Bootable, Kind, check_unified};
 pub use support::INITRAMFS_FILES;
 pub use survey::Survey;

@@ -216,6 +216,9 @@ impl Bootable {
             }
         };
         if request.enrol {
+            if self.secure_boot.is_empty() {
+                return Err(Unbootable::NothingToEnrol);
+            }
             for (source, path) in &self.secure_boot {
                 let place = Place::esp(&format!("loader/keys/{}", String::from_utf8_lossy(path)))?;
                 plan.add(place, Source::Image(source.clone()))?;
@@ -225,8 +228,8 @@ impl Bootable {
         Ok(BootPlan { files, options, origin })
     }
 
-    /// In bootc's order: root, arguments of the command line, the image, arguments of the image.
-    fn options(&self, request: &Request) -> String {
+    /// The kernel's command line, in bootc's order: root, arguments of the request, the image, arguments of the image.
+    pub fn options(&self, request: &Request) -> String {
         let mut options = match request.root {
             Root::Uuid(uuid) => vec![format!("root=UUID={uuid}")],
             Root::Discovered(_) => Vec::new(),

@@ -5,10 +5,10 @@ use crate::model::Machine;
 use crate::oci::ImageTree;
 
 pub(super) const MODULES: &str = "usr/lib/modules";
-const UKI_FOLDER: &str = "boot/EFI/Linux";
+pub(super) const UKI_FOLDER: &str = "boot/EFI/Linux";
 const KARGS_FOLDER: &str = "usr/lib/bootc/kargs.d";
-const SYSTEMD_BOOT_FOLDER: &str = "usr/lib/systemd/boot/efi";
-const SECURE_BOOT_FOLDER: &str = "usr/lib/bootc/install/secureboot-keys";
+pub(super) const SYSTEMD_BOOT_FOLDER: &str = "usr/lib/systemd/boot/efi";
+pub(super) const SECURE_BOOT_FOLDER: &str = "usr/lib/bootc/install/secureboot-keys";
 /// The first that exists counts, as for everything that reads it.
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 pub(super) const BOOTUPD: &str = "usr/lib/bootupd/updates";
@@ -35,6 +35,10 @@ pub struct Survey {
     pub(super) kargs: Vec<Vec<u8>>,
     /// The signed one where there is one.
     pub(super) systemd_boot: Option<Vec<u8>>,
+    /// systemd's stub, of which unified kernels are made.
+    pub(super) stub: Option<Vec<u8>>,
+    /// The boot loader as it was built, where both are there.
+    pub(super) unsigned_systemd_boot: Option<Vec<u8>>,
     /// Number of systemd's release, where it can be told.
     pub(super) systemd: Option<u32>,
     /// Whether bootupd is there, which then owns the boot loader.
@@ -60,12 +64,20 @@ impl Survey {
                 .map(|path| path.as_bytes().to_vec()),
             kargs: files_in(tree, KARGS_FOLDER, b".toml"),
             systemd_boot: systemd_boot(tree, machine),
+            stub: systemd_file(tree, machine, |suffix| format!("linux{suffix}.efi.stub")),
+            unsigned_systemd_boot: systemd_file(tree, machine, |suffix| format!("systemd-boot{suffix}.efi")),
             systemd: systemd_release(tree),
             bootupd: tree.resolve(BOOTUPD).is_some(),
             efi_files: efi_files(tree),
             grub_parts: grub_parts(tree),
             secure_boot: below(tree, SECURE_BOOT_FOLDER, b".auth"),
         }
+    }
+
+    /// With what is below the `/boot` of `tree`, for where a tree is mounted without it.
+    #[must_use]
+    pub fn with_boot(self, tree: &ImageTree) -> Self {
+        Self { ukis: files_in(tree, UKI_FOLDER, b".efi"), ..self }
     }
 
     /// The texts that [`super::Bootable::new`] needs, all of them small.
@@ -127,6 +139,12 @@ fn kernels(tree: &ImageTree) -> Vec<KernelFolder> {
 fn systemd_boot(tree: &ImageTree, machine: Machine) -> Option<Vec<u8>> {
     let program = format!("{SYSTEMD_BOOT_FOLDER}/systemd-boot{}.efi", efi_suffix(machine)?);
     [format!("{program}.signed"), program].into_iter().map(String::into_bytes).find(|path| is_file(tree, path))
+}
+
+/// A file beside systemd-boot.
+fn systemd_file(tree: &ImageTree, machine: Machine, name: impl Fn(&str) -> String) -> Option<Vec<u8>> {
+    let path = format!("{SYSTEMD_BOOT_FOLDER}/{}", name(efi_suffix(machine)?)).into_bytes();
+    is_file(tree, &path).then_some(path)
 }
 
 /// Where [`systemd_boot`] looks, for messages.

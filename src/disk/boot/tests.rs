@@ -197,3 +197,36 @@ fn the_digest_of_the_origin_is_that_of_both_files() {
     let digest = origin_digest(&mut &b"ab"[..], &mut &b"c"[..]).unwrap();
     assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
+
+#[test]
+fn sealing_finds_what_it_needs_or_says_what_is_missing() {
+    let plan = |files: &[(&str, &str)]| SealPlan::new(&Survey::of(&tree(files), Machine::X86_64));
+    let mut files = debian();
+    let stub = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+    assert_eq!(plan(&files), Err(Unbootable::NoStub { path: stub.to_owned() }));
+    files.push((stub, "stub"));
+    let found = plan(&files).unwrap();
+    assert_eq!(found.unified, "boot/EFI/Linux/6.12.9-amd64.efi");
+    assert_eq!(found.boot_loader, b"usr/lib/systemd/boot/efi/systemd-bootx64.efi");
+    assert_eq!(found.signed_boot_loader, "usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed");
+    assert_eq!(found.enrolment, None, "the image brings its own");
+    files.retain(|(path, _)| !path.contains("secureboot") && !path.ends_with("bootx64.efi"));
+    let found = plan(&files).unwrap();
+    assert_eq!(found.boot_loader, b"usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed");
+    assert_eq!(found.enrolment.as_deref(), Some("usr/lib/bootc/install/secureboot-keys/auto"));
+    files.push(("boot/EFI/Linux/a.efi", "uki"));
+    assert!(matches!(plan(&files), Err(Unbootable::SealedAlready { .. })));
+    let mut grub = centos();
+    grub.push((stub, "stub"));
+    assert_eq!(plan(&grub), Err(Unbootable::UkiWithGrub));
+}
+
+#[test]
+fn the_sealed_command_line_proves_everything_and_names_no_disk() {
+    let id: ComposefsId = "ab".repeat(64).parse().unwrap();
+    let line = bootable(&debian(), Machine::X86_64, Kind::Composefs)
+        .unwrap()
+        .sealed_options(&id, &["quiet".parse::<Karg>().unwrap()]);
+    assert_eq!(line, format!("rw quiet composefs={id} console=ttyS0"));
+    assert_eq!(check_unified(&line, &id), Ok(Check::Required));
+}

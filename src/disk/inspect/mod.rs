@@ -20,9 +20,14 @@ pub use gpt::{FoundPartition, Table, read_table, sector_size};
 use super::Window;
 use super::boot::{BootEntry, ComposefsArgument};
 use super::gpt::PartitionType;
+use super::uki::{Pe, signer};
 
 /// Largest boot entry that is read; real ones have a few hundred bytes.
 const MAX_ENTRY: u64 = 64 << 10;
+
+/// Largest unified kernel that is read, and where one is.
+const MAX_UNIFIED: u64 = 1 << 30;
+const UNIFIED: &str = "EFI/Linux/";
 
 /// Where boot entries are on an EFI system partition.
 const ENTRIES: &str = "loader/entries/";
@@ -67,6 +72,20 @@ pub struct FoundEntry {
     pub composefs: Option<ComposefsArgument>,
     /// Files that it names and that are not there.
     pub missing: Vec<String>,
+    /// The unified kernel that it boots, when it does.
+    pub unified: Option<FoundUnified>,
+}
+
+/// A unified kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FoundUnified {
+    /// Its command line.
+    pub command_line: String,
+    /// Whose certificate came with its signature; nothing tells whether that is its owner's.
+    pub signed_by: Option<String>,
+    /// Why firmware would not start it, whatever its keys are.
+    pub problem: Option<String>,
 }
 
 /// What an EFI system partition holds.
@@ -120,18 +139,38 @@ pub fn inspect_esp<S: Read + Seek>(partition: Window<S>) -> Result<EspContent, I
     let mut entries = Vec::new();
     for file in files.iter().filter(is_entry) {
         let bytes = fat.read(file, MAX_ENTRY)?;
-        entries.push(found_entry(file, &String::from_utf8_lossy(&bytes), &files));
+        let mut found = found_entry(file, &String::from_utf8_lossy(&bytes), &files);
+        let kernel = found.entry.get("uki").or(found.entry.get("efi")).and_then(|path| at(&files, path));
+        if let Some(kernel) = kernel.filter(|kernel| kernel.path.starts_with(UNIFIED)) {
+            let unified = found_unified(&fat.read(kernel, MAX_UNIFIED)?);
+            found.composefs = ComposefsArgument::find(&unified.command_line);
+            found.unified = Some(unified);
+        }
+        entries.push(found);
     }
     Ok(EspContent { serial: fat.serial(), capacity: fat.capacity(), free: fat.free(), files, entries })
 }
 
+/// The file that an entry names.
+fn at<'f>(files: &'f [FatFile], path: &str) -> Option<&'f FatFile> {
+    let path = path.trim_start_matches('/');
+    files.iter().find(|file| file.path.eq_ignore_ascii_case(path))
+}
+
+fn found_unified(bytes: &[u8]) -> FoundUnified {
+    let line = Pe::parse(bytes).ok().and_then(|program| program.section(".cmdline"));
+    let line = String::from_utf8_lossy(line.unwrap_or_default());
+    let (signed_by, problem) = match signer(bytes) {
+        Ok(signer) => (signer, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let command_line = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    FoundUnified { command_line: command_line.trim().to_owned(), signed_by, problem }
+}
+
 fn found_entry(file: &FatFile, text: &str, files: &[FatFile]) -> FoundEntry {
     let entry = BootEntry::parse(text);
-    let is_there = |path: &str| {
-        let path = path.trim_start_matches('/');
-        files.iter().any(|file| file.path.eq_ignore_ascii_case(path))
-    };
-    let missing = entry.files().filter(|path| !is_there(path)).map(str::to_owned).collect();
+    let missing = entry.files().filter(|path| at(files, path).is_none()).map(str::to_owned).collect();
     let composefs = ComposefsArgument::find(&entry.options());
-    FoundEntry { path: file.path.clone(), entry, composefs, missing }
+    FoundEntry { path: file.path.clone(), entry, composefs, missing, unified: None }
 }
