@@ -35,10 +35,7 @@ fn what_cannot_boot() {
         (files(&[(&kernel_path("initramfs.img"), b"neither")]), "neither a cpio archive nor compressed"),
         (removed(&["usr/lib/systemd/boot/efi"]), "the image has no boot loader for UEFI"),
         (files(&[("boot/EFI/Linux/6.12.efi", b"MZ")]), "cannot be made yet"),
-        (
-            files(&[("usr/lib/bootc/kargs.d/1.toml", b"kargs = 1")]),
-            "kernel arguments: `usr/lib/bootc/kargs.d/1.toml`",
-        ),
+        (files(&[("usr/lib/bootc/kargs.d/1.toml", b"kargs = 1")]), "kernel arguments: `usr/lib/bootc/kargs.d/1.toml`"),
     ] {
         let stderr = refused(&good_and(layer), 13);
         assert!(stderr.contains(said), "{said}: {stderr}");
