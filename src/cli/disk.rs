@@ -6,6 +6,7 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 use clap::{Subcommand, ValueEnum};
 
 use super::Context;
+use super::disk_verify;
 use super::error::{CliError, chain};
 use super::exit;
 use crate::build::disk::{self, DiskFormat, DiskReport, DiskRequest, MadeDisk, SectorSize};
@@ -28,8 +29,9 @@ pub(super) struct Args {
 /// What else can be done with disks.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the partitions of a raw disk, its EFI system partition and what it boots
+    /// Show the partitions of a disk, its EFI system partition and what it boots
     Inspect(Inspect),
+    Verify(disk_verify::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -64,7 +66,7 @@ struct Make {
 
 #[derive(Debug, clap::Args)]
 struct Inspect {
-    /// The disk
+    /// The disk: raw or qcow2
     #[arg(value_name = "FILE")]
     disk: Utf8PathBuf,
 }
@@ -97,6 +99,7 @@ impl Args {
                 let report = disk::inspect(&disk)?;
                 context.print(&report, |out| show(out, &report))
             }
+            (Some(Command::Verify(verify)), _) => verify.run(context),
             (None, Some(make)) => make.run(context),
             (None, None) => {
                 Err(CliError::new(exit::USAGE, "error: name an image and --output, or `inspect` and a disk"))

@@ -27,6 +27,8 @@ pub(super) const LEFTOVERS: u8 = 11;
 pub(super) const PRIVATE_KEY: u8 = 12;
 /// An image would not boot, or breaks the rules of bootable images.
 pub(super) const BOOTABILITY: u8 = 13;
+/// A disk is damaged, or is not what its image says.
+pub(super) const DISK: u8 = 14;
 /// Stopped by a signal.
 pub(super) const INTERRUPTED: u8 = 130;
 
@@ -44,6 +46,7 @@ pub(super) const ALL: &[(u8, &str)] = &[
     (LEFTOVERS, "an image holds compilers, headers or other things that only builds need"),
     (PRIVATE_KEY, "an image holds a private key; decides when other kinds are found as well"),
     (BOOTABILITY, "an image would not boot, or breaks the rules of bootable images"),
+    (DISK, "a disk is damaged, or is not what its image says"),
     (INTERRUPTED, "stopped by a signal"),
 ];
 

@@ -11,7 +11,9 @@ pub mod ext4;
 pub mod gpt;
 pub mod ids;
 pub mod inspect;
+pub mod qcow2;
 mod sector;
+pub mod verify;
 pub mod verity;
 mod window;
 

@@ -2,6 +2,8 @@
 
 mod look;
 mod output;
+mod source;
+pub mod verify;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -104,9 +106,9 @@ pub enum DiskError {
     /// It cannot be read back.
     #[error("`{path}` is no disk that can be read")]
     Inspect { path: Utf8PathBuf, source: crate::disk::inspect::InspectError },
-    /// Only raw disks are read.
-    #[error("`{path}` is a qcow2 disk; `qemu-img convert -O raw` makes one that can be read")]
-    Qcow2 { path: Utf8PathBuf },
+    /// Not every qcow2 disk is read.
+    #[error("`{path}` is a qcow2 disk that cannot be read")]
+    Qcow2 { path: Utf8PathBuf, source: crate::disk::qcow2::Qcow2Error },
 }
 
 impl DiskError {

@@ -38,6 +38,9 @@ pub const ESP_SIZE: ByteSize = ByteSize(512 << 20);
 /// Name and label of the root partition, as bootc has them.
 const ROOT_NAME: &str = "root";
 
+/// The EROFS images of a disk's repository.
+pub const FORMATS: Formats = Formats::V1;
+
 /// Left free on a root file system that is as large as its content: beside twice the compressed layers, which is about
 /// what an update needs that shares nothing with this image.
 const FREE: u64 = 256 << 20;
@@ -178,7 +181,7 @@ impl Disk<'_> {
     {
         let AssembleRequest { image, layers, .. } = self.request;
         let options = RepositoryOptions {
-            formats: Formats::V1,
+            formats: FORMATS,
             trees: Trees::Drop,
             keep: &is_wanted,
             tags: vec![deployed_tag(image.digest())],

@@ -29,9 +29,11 @@ pub enum Ext4Error {
 }
 
 impl Ext4Error {
-    /// Whether it is the machine that failed, and not the file system that is wrong. A disk that ends early is wrong.
+    /// Whether it is the machine that failed, and not the file system that is wrong: a disk that ends early, or whose
+    /// content is refused by who takes it, is wrong.
     pub fn is_io(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof)
+        use io::ErrorKind::{InvalidData, UnexpectedEof};
+        matches!(self, Self::Io(error) if !matches!(error.kind(), InvalidData | UnexpectedEof))
     }
 }
 

@@ -29,7 +29,7 @@ pub use directory::DirEntry;
 pub use error::{Ext4Error, Structure};
 pub use extent::Extent;
 pub use inode::{FileKind, Inode};
-pub use walk::Visit;
+pub use walk::{Visit, Visitor};
 
 use super::super::Window;
 use checksum::Seed;
@@ -115,7 +115,8 @@ impl<S: Read + Seek> Ext4<S> {
         if let Some(sum) = group.inode_bitmap_sum {
             let bitmap = self.block(group.inode_bitmap)?;
             let length = usize::try_from(self.superblock.inodes_per_group / 8).unwrap_or(BLOCK_LEN);
-            if self.seed.sum(&bitmap[..length.min(BLOCK_LEN)]) != sum {
+            let (bits, padding) = bitmap.split_at(length.min(BLOCK_LEN));
+            if self.seed.sum(bits) != sum || padding.iter().any(|byte| *byte != 0xff) {
                 return Err(place.damaged("the bitmap of inodes does not match its checksum"));
             }
         }

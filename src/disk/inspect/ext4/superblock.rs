@@ -12,6 +12,7 @@ const DESCRIPTOR: usize = 64;
 
 /// `s_feature_compat`.
 const HAS_JOURNAL: u32 = 0x4;
+const RESIZE_INODE: u32 = 0x10;
 /// `s_feature_incompat` that change nothing for a reader, or are read here: filetype, extents, 64bit, flex_bg, ea_inode,
 /// metadata_csum_seed, large_dir.
 const KNOWN: u32 = 0x2 | EXTENTS | BIT64 | 0x200 | 0x400 | CSUM_SEED | 0x4000;
@@ -35,6 +36,8 @@ pub(super) struct Superblock {
     pub(super) inodes: u32,
     pub(super) inodes_per_group: u32,
     pub(super) uuid: [u8; 16],
+    /// Blocks behind the descriptors that more of them can go to; nothing without the inode that keeps them.
+    pub(super) reserved: Option<u64>,
     /// The inode of the journal, when there is one.
     pub(super) journal: Option<u32>,
     given_seed: Option<u32>,
@@ -122,6 +125,7 @@ fn parse(bytes: &[u8], incompat: u32) -> Superblock {
         inodes: word(bytes, 0x00),
         inodes_per_group: word(bytes, 0x28),
         uuid,
+        reserved: (word(bytes, 0x5c) & RESIZE_INODE != 0).then(|| half(bytes, 0xce).into()),
         journal: (word(bytes, 0x5c) & HAS_JOURNAL != 0).then(|| word(bytes, 0xe0)),
         given_seed: (incompat & CSUM_SEED != 0).then(|| word(bytes, 0x270)),
     }

@@ -4,10 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 
 use super::error::{Ext4Error, Structure};
+use super::field::word;
 use super::inode::{FileKind, Inode};
 use super::superblock::has_copy;
 use super::{Ext4, GROUP_BLOCKS, ROOT};
 
+/// The inode that keeps room for descriptors (special_inodes.rst), and which of its block numbers is in use.
+const RESIZE: u32 = 7;
+const DOUBLE_INDIRECT: usize = 13;
+/// Block numbers in a block.
+const POINTERS: u64 = 1024;
 /// Deepest path; no kernel follows longer ones.
 const DEEPEST: usize = 2048;
 
@@ -19,6 +25,9 @@ pub enum Visit<'v> {
     /// Something there cannot be read, or contradicts something else.
     Damaged(Ext4Error),
 }
+
+/// Takes the file system, a path without leading slash, and what is there.
+pub type Visitor<'v, S, E> = dyn FnMut(&mut Ext4<S>, &[u8], Visit<'_>) -> Result<(), E> + 'v;
 
 /// Blocks that belong to something, a bit each.
 struct Claims(Vec<u64>);
@@ -67,10 +76,7 @@ impl<S: Read + Seek> Ext4<S> {
     ///
     /// # Errors
     /// Only when the stream fails, or `visit` does.
-    pub fn walk<E: From<Ext4Error>>(
-        &mut self,
-        visit: &mut dyn FnMut(&mut Self, &[u8], Visit<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn walk<E: From<Ext4Error>>(&mut self, visit: &mut Visitor<'_, S, E>) -> Result<(), E> {
         let mut walk = Walk {
             claims: Claims::new(self.superblock.blocks),
             directories: BTreeSet::new(),
@@ -85,6 +91,7 @@ impl<S: Read + Seek> Ext4<S> {
                 this.claim(&mut walk, &journal)
             })?;
         }
+        self.guarded(b"", visit, |this| this.claim_reserved(&mut walk))?;
         let mut folders = vec![(Vec::new(), ROOT)];
         while let Some((path, number)) = folders.pop() {
             let Some(inode) = self.guarded(&path, visit, |this| this.inode(number))? else { continue };
@@ -111,7 +118,7 @@ impl<S: Read + Seek> Ext4<S> {
     fn guarded<T, E: From<Ext4Error>>(
         &mut self,
         path: &[u8],
-        visit: &mut dyn FnMut(&mut Self, &[u8], Visit<'_>) -> Result<(), E>,
+        visit: &mut Visitor<'_, S, E>,
         attempt: impl FnOnce(&mut Self) -> Result<T, Ext4Error>,
     ) -> Result<Option<T>, E> {
         match attempt(self) {
@@ -138,6 +145,41 @@ impl<S: Read + Seek> Ext4<S> {
                 walk.claims.take(block);
             }
         }
+    }
+
+    /// The blocks that descriptors can grow into. The inode's double indirect block names those behind the first
+    /// group's descriptors, each of which names its copies in other groups (`fs/ext4/resize.c`, `reserve_backup_gdb`).
+    fn claim_reserved(&mut self, walk: &mut Walk) -> Result<(), Ext4Error> {
+        let Some(reserved) = self.superblock.reserved.filter(|count| *count > 0) else { return Ok(()) };
+        let damaged = || Structure::Inode(RESIZE).damaged("it does not name the blocks that descriptors grow into");
+        let inode = self.inode(RESIZE)?;
+        let double = u64::from(word(&inode.root, 4 * DOUBLE_INDIRECT));
+        let (groups, head) = (self.superblock.groups(), 1 + self.superblock.groups().div_ceil(64));
+        let numbers = self.block(double)?;
+        let named = |block: &[u8], index: u64| {
+            let at = usize::try_from(index % POINTERS).unwrap_or(0) * 4;
+            u64::from(word(block, at))
+        };
+        if reserved > POINTERS
+            || !walk.claims.take(double)
+            || (0..POINTERS).filter(|index| named(&numbers, *index) != 0).count() as u64 != reserved
+        {
+            return Err(damaged());
+        }
+        for number in head..head + reserved {
+            let block = self.block(number)?;
+            let copies = (1..groups).filter(|group| has_copy(*group)).map(|group| group * GROUP_BLOCKS + number);
+            let copies: Vec<u64> = copies.collect();
+            let rest = (copies.len() as u64..POINTERS).all(|index| named(&block, index) == 0);
+            let same = copies.iter().zip(0..).all(|(copy, index)| named(&block, index) == *copy);
+            if named(&numbers, number - 1) != number || !rest || !same {
+                return Err(damaged());
+            }
+            if !copies.into_iter().chain([number]).all(|block| walk.claims.take(block)) {
+                return Err(damaged());
+            }
+        }
+        Ok(())
     }
 
     /// Notes an inode under one of its names, the blocks of which are taken at the first.
@@ -182,11 +224,7 @@ impl<S: Read + Seek> Ext4<S> {
     }
 
     /// Names were counted, and every block that belongs to something must be marked as in use.
-    fn finish_walk<E: From<Ext4Error>>(
-        &mut self,
-        walk: &Walk,
-        visit: &mut dyn FnMut(&mut Self, &[u8], Visit<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn finish_walk<E: From<Ext4Error>>(&mut self, walk: &Walk, visit: &mut Visitor<'_, S, E>) -> Result<(), E> {
         for (number, linked) in walk.linked.iter().filter(|(_, linked)| linked.found != u32::from(linked.links)) {
             let damage = Structure::Inode(*number).damaged("it has another number of names than it says");
             visit(self, &linked.path, Visit::Damaged(damage))?;
