@@ -9,8 +9,8 @@ use super::Context;
 use super::disk_verify;
 use super::error::{CliError, chain};
 use super::exit;
-use crate::build::disk::{self, DiskFormat, DiskReport, DiskRequest, MadeDisk, SectorSize};
-use crate::model::{ByteSize, ImageLocator, Karg, Reference};
+use crate::build::disk::{self, Credential, DiskFormat, DiskReport, DiskRequest, MadeDisk, SectorSize};
+use crate::model::{ByteSize, HostName, ImageLocator, Karg, Reference};
 
 /// Make a bootable disk of an image, or look into one
 ///
@@ -56,6 +56,12 @@ struct Make {
     /// Further kernel argument; may be given several times
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     karg: Vec<Karg>,
+    /// Put the files of this host of the project beside the image: into /etc and /var, and kernel arguments into the entry
+    #[arg(long, value_name = "HOST")]
+    host: Option<HostName>,
+    /// A systemd credential of this disk alone: goes to /etc/credstore/NAME, readable by root; may be given several times
+    #[arg(long, value_name = "NAME=FILE")]
+    credential: Vec<Credential>,
     /// Where the host finds its updates, as REGISTRY/NAME[:TAG] [default: where the image is from]
     #[arg(long, value_name = "REFERENCE")]
     update_from: Option<Reference>,
@@ -122,10 +128,13 @@ impl Make {
             size: self.size.0,
             sector: self.sector_size,
             kargs: self.karg,
+            host: self.host,
+            credentials: self.credential,
             update_from: self.update_from,
             overwrite: self.force,
         };
-        let made = disk::make(&context.reading_session()?, &request)?;
+        let project = request.host.is_some().then(|| context.project()).transpose()?;
+        let made = disk::make(&context.reading_session()?, project.as_ref(), &request)?;
         context.print(&made, |out| show_made(out, &made))
     }
 }

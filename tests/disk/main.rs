@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests run programs and look at their files")]
 
 mod content;
+mod host;
 #[expect(dead_code, reason = "the tests of `imgbuild check` use the rest")]
 #[path = "../support/small_image.rs"]
 mod image;

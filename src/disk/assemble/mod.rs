@@ -12,8 +12,10 @@ mod error;
 mod files;
 mod objects;
 mod root;
+mod state;
 
 pub use error::AssembleError;
+pub use state::{State, StateFile, StateKind};
 
 use std::io::{Read, Seek, Write};
 
@@ -25,7 +27,7 @@ use super::gpt::{self, GptError, Layout, PartitionType};
 use super::ids::DiskIds;
 use super::verity::Trees;
 use super::{ALIGNMENT, SectorSize, Window};
-use crate::model::{ByteSize, Karg, Machine, SourceDateEpoch};
+use crate::model::{ByteSize, HostName, Karg, Machine, SourceDateEpoch};
 use crate::oci::{Image, LayerSource};
 use boot::Boot;
 use files::is_wanted;
@@ -64,6 +66,10 @@ pub struct AssembleRequest<'r> {
     pub esp: ByteSize,
     /// Kernel arguments besides the image's own.
     pub kargs: Vec<Karg>,
+    /// The host it is for, when the image is not the host's own: identifiers differ from host to host.
+    pub host: Option<HostName>,
+    /// What the disk has in `/etc` and `/var` besides the image's.
+    pub state: &'r State,
     /// Where updates come from, with transport.
     pub source: String,
     /// Time of everything that is not the image's.
@@ -100,7 +106,7 @@ pub fn assemble<S>(target: &mut S, request: &AssembleRequest<'_>) -> Result<Asse
 where
     S: Read + Write + Seek + Send,
 {
-    let disk = Disk { request, ids: DiskIds::new(request.image.digest(), None) };
+    let disk = Disk { request, ids: DiskIds::new(request.image.digest(), request.host.as_ref()) };
     let mut objects = Objects::new(disk.root_writer(&mut *target)?);
     let mut repository = disk.write_repository(&mut objects)?;
     let boot = disk.plan_boot(&repository)?;
