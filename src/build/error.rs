@@ -187,6 +187,8 @@ pub enum BuildError {
     PackageGone { package: String, sha256: String },
     #[error("`{image}` is not in the lock; `imgbuild lock` puts it there")]
     NotLocked { image: String },
+    #[error("there is no host `{host}` in the project")]
+    NoSuchHost { host: HostName },
     #[error("host `{host}` stands on nothing: give `base` in its file or in imgbuild.toml")]
     HostWithoutBase { host: HostName },
     #[error("module set `{set}`: its kmod.toml does not fit what was built")]

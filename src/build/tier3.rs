@@ -16,7 +16,7 @@ use crate::config::Host;
 use crate::model::{HostName, SourceDateEpoch, UnitName};
 use crate::oci::layer::{Compression, EntryKind, LayerEntry, LayerWriter, Metadata, WrittenLayer};
 use crate::oci::{Image, ImageBuilder, ImageTree, LayerSource, Layout};
-use crate::plan::host::{self, BaseView, HostEntry, Node, Sources};
+use crate::plan::host::{self, BaseView, HostEntry, HostState, Node, Sources};
 use crate::plan::{Target, base_of};
 use crate::sign::policy::HostFile;
 use crate::sys::clock::Stopwatch;
@@ -275,6 +275,16 @@ fn layer_entry<'e>(path: &str, entry: Option<&'e HostEntry>, epoch: SourceDateEp
     };
     let path = path.trim_start_matches('/').as_bytes().to_vec();
     (LayerEntry { path, kind, metadata, offset: 0, dropped: Vec::new() }, bytes)
+}
+
+/// What a host adds to the disk of an image that it shares with others.
+pub(super) fn state_of(project: &Project, name: &HostName, layers: &dyn LayerSource) -> Result<HostState, BuildError> {
+    let host = project.definition.hosts.get(name).ok_or_else(|| BuildError::NoSuchHost { host: name.clone() })?;
+    let tree = chain::tree_of(layers)?;
+    let units = read_units(project, &[name], &tree, layers)?;
+    let accounts = conventions::accounts_of(&tree, layers)?;
+    let view = TreeView { tree: &tree, accounts, units };
+    Ok(host::state(name, host, &view, &project.sources(host)?)?)
 }
 
 /// Texts of the units that any of the hosts enables; one pass over the image.

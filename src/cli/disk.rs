@@ -6,10 +6,11 @@ use cap_std::fs_utf8::camino::Utf8PathBuf;
 use clap::{Subcommand, ValueEnum};
 
 use super::Context;
+use super::disk_verify;
 use super::error::{CliError, chain};
 use super::exit;
-use crate::build::disk::{self, DiskFormat, DiskReport, DiskRequest, MadeDisk, SectorSize};
-use crate::model::{ByteSize, ImageLocator, Karg, Reference};
+use crate::build::disk::{self, Credential, DiskFormat, DiskReport, DiskRequest, MadeDisk, SectorSize};
+use crate::model::{ByteSize, HostName, ImageLocator, Karg, Reference};
 
 /// Make a bootable disk of an image, or look into one
 ///
@@ -28,8 +29,9 @@ pub(super) struct Args {
 /// What else can be done with disks.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the partitions of a raw disk, its EFI system partition and what it boots
+    /// Show the partitions of a disk, its EFI system partition and what it boots
     Inspect(Inspect),
+    Verify(disk_verify::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,6 +56,12 @@ struct Make {
     /// Further kernel argument; may be given several times
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     karg: Vec<Karg>,
+    /// Put the files of this host of the project beside the image: into /etc and /var, and kernel arguments into the entry
+    #[arg(long, value_name = "HOST")]
+    host: Option<HostName>,
+    /// A systemd credential of this disk alone: goes to /etc/credstore/NAME, readable by root; may be given several times
+    #[arg(long, value_name = "NAME=FILE")]
+    credential: Vec<Credential>,
     /// Where the host finds its updates, as REGISTRY/NAME[:TAG] [default: where the image is from]
     #[arg(long, value_name = "REFERENCE")]
     update_from: Option<Reference>,
@@ -67,7 +75,7 @@ struct Make {
 
 #[derive(Debug, clap::Args)]
 struct Inspect {
-    /// The disk
+    /// The disk: raw or qcow2
     #[arg(value_name = "FILE")]
     disk: Utf8PathBuf,
 }
@@ -100,6 +108,7 @@ impl Args {
                 let report = disk::inspect(&disk)?;
                 context.print(&report, |out| show(out, &report))
             }
+            (Some(Command::Verify(verify)), _) => verify.run(context),
             (None, Some(make)) => make.run(context),
             (None, None) => {
                 Err(CliError::new(exit::USAGE, "error: name an image and --output, or `inspect` and a disk"))
@@ -122,11 +131,14 @@ impl Make {
             size: self.size.0,
             sector: self.sector_size,
             kargs: self.karg,
+            host: self.host,
+            credentials: self.credential,
             update_from: self.update_from,
             enrol: self.enrol,
             overwrite: self.force,
         };
-        let made = disk::make(&context.reading_session()?, &request)?;
+        let project = request.host.is_some().then(|| context.project()).transpose()?;
+        let made = disk::make(&context.reading_session()?, project.as_ref(), &request)?;
         context.print(&made, |out| show_made(out, &made))
     }
 }

@@ -29,6 +29,8 @@ pub(super) const PRIVATE_KEY: u8 = 12;
 pub(super) const BOOTABILITY: u8 = 13;
 /// An image is not signed or attested as asked.
 pub(super) const SIGNATURE: u8 = 14;
+/// A disk is damaged, or is not what its image says.
+pub(super) const DISK: u8 = 15;
 /// Stopped by a signal.
 pub(super) const INTERRUPTED: u8 = 130;
 
@@ -47,6 +49,7 @@ pub(super) const ALL: &[(u8, &str)] = &[
     (PRIVATE_KEY, "an image holds a private key; decides when other kinds are found as well"),
     (BOOTABILITY, "an image would not boot, or breaks the rules of bootable images"),
     (SIGNATURE, "an image is not signed or attested as asked"),
+    (DISK, "a disk is damaged, or is not what its image says"),
     (INTERRUPTED, "stopped by a signal"),
 ];
 

@@ -8,6 +8,7 @@ mod boot;
 mod build;
 mod check;
 mod disk;
+mod disk_verify;
 mod docs;
 mod doctor;
 mod error;

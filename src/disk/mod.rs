@@ -11,8 +11,10 @@ pub mod ext4;
 pub mod gpt;
 pub mod ids;
 pub mod inspect;
+pub mod qcow2;
 mod sector;
 pub mod uki;
+pub mod verify;
 pub mod verity;
 mod window;
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use cap_std::fs_utf8::Dir;
 use imgbuild::disk::SectorSize;
-use imgbuild::disk::assemble::{AssembleError, AssembleRequest, ESP_SIZE, assemble};
+use imgbuild::disk::assemble::{AssembleError, AssembleRequest, ESP_SIZE, State, assemble};
 use imgbuild::disk::esp::MINIMUM;
 use imgbuild::model::{ByteSize, Machine, SourceDateEpoch};
 use imgbuild::oci::layer::UnpackLimits;
@@ -144,6 +144,8 @@ fn assembled(room: usize, esp: ByteSize) -> Result<(), AssembleError> {
         kargs: Vec::new(),
         sealed: false,
         enrol: false,
+        host: None,
+        state: &State::new(),
         source: "docker://localhost/test".to_owned(),
         time: SourceDateEpoch::from_secs(1),
     };

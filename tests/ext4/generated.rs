@@ -11,7 +11,7 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::model::{self, Files, Kind};
-use crate::{exact, parameters, programs, readers, view_can_read};
+use crate::{exact, own, parameters, programs, readers, view_can_read};
 
 /// Trees tried without `IMGBUILD_EXT4_TREES`.
 const TREES: u32 = 30;
@@ -130,6 +130,7 @@ fn prove(files: &Files, parameters: &Parameters) {
     model::write(files, &again, parameters.clone(), 10_007).unwrap();
     assert!(std::fs::read(&path).unwrap() == std::fs::read(&again).unwrap(), "written twice, two results");
     programs::check(&path);
+    model::compare("disk::inspect", files, &own::read(&path));
     if view_can_read(files, &path) {
         model::compare("ext4-view", files, &readers::view(&path));
     }

@@ -5,6 +5,7 @@ mod generated;
 mod growth;
 mod limits;
 mod model;
+mod own;
 mod programs;
 mod readers;
 mod refused;
@@ -56,6 +57,7 @@ fn prove(files: &Files, parameters: Parameters) -> Image {
     if files.keys().all(|path| !path.contains(&b'\n')) {
         model::compare("debugfs", files, &readers::debug(&image.path));
     }
+    model::compare("disk::inspect", files, &own::read(&image.path));
     if view_can_read(files, &image.path) {
         model::compare("ext4-view", files, &readers::view(&image.path));
     }

@@ -1,15 +1,12 @@
 //! Looking into a disk.
 
-use std::io::Read as _;
-
 use cap_std::fs_utf8::camino::Utf8Path;
 use serde::Serialize;
 
-use super::super::error::io;
-use super::{BuildError, DiskError, DiskFormat};
+use super::source::DiskSource;
+use super::{BuildError, DiskError};
 use crate::disk::boot::Check;
 use crate::disk::inspect::{self, DiskContent};
-use crate::sys::dirs;
 
 /// What is on a disk.
 #[derive(Debug, Clone, Serialize)]
@@ -42,17 +39,12 @@ pub struct FoundBoot {
     pub missing: Vec<String>,
 }
 
-/// Reads partitions and boot files of a raw disk.
+/// Reads partitions and boot files of a disk, raw or qcow2.
 ///
 /// # Errors
 /// When the file cannot be read or is no such disk.
 pub fn inspect(path: &Utf8Path) -> Result<DiskReport, BuildError> {
-    let mut file = dirs::open_file(path).map_err(io("opening", path))?;
-    let mut head = Vec::new();
-    (&mut file).take(4).read_to_end(&mut head).map_err(io("reading", path))?;
-    if DiskFormat::of_head(&head) == DiskFormat::Qcow2 {
-        return Err(DiskError::Qcow2 { path: path.to_owned() }.into());
-    }
+    let mut file = DiskSource::open(path)?;
     let failed = |source| DiskError::Inspect { path: path.to_owned(), source };
     let content = inspect::inspect(&mut file).map_err(failed)?;
     let entries = content.esp.iter().flat_map(|esp| &esp.entries);

@@ -2,6 +2,9 @@
 
 mod look;
 mod output;
+mod source;
+mod state;
+pub mod verify;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,12 +14,12 @@ use serde::Serialize;
 
 use super::error::command;
 use super::preflight::{self, Needs};
-use super::{BuildError, Session, chain, images, seal};
+use super::{BuildError, Project, Session, chain, images, seal};
 use crate::disk::ALIGNMENT;
 pub use crate::disk::SectorSize;
 use crate::disk::assemble::{AssembleError, AssembleRequest, Assembled, ESP_SIZE, assemble};
 use crate::disk::boot::Check;
-use crate::model::{ByteSize, ImageLocator, Karg, Machine, Reference, SourceDateEpoch, UnknownMachine};
+use crate::model::{ByteSize, HostName, ImageLocator, Karg, Machine, Reference, SourceDateEpoch, UnknownMachine};
 use crate::oci::{Image, Layout};
 use crate::sys::clock::Stopwatch;
 use crate::sys::{Interrupt, Step, env};
@@ -25,6 +28,7 @@ use crate::tool::{qemu_img, setpriv};
 
 pub use look::{DiskReport, FoundBoot, inspect};
 use output::{Destination, Unfinished};
+pub use state::{Credential, CredentialError};
 
 /// What is to be made.
 #[derive(Debug, Clone)]
@@ -43,6 +47,10 @@ pub struct DiskRequest {
     pub sector: SectorSize,
     /// Kernel arguments besides the image's own.
     pub kargs: Vec<Karg>,
+    /// The host of the project it is for, when the image is one that hosts share.
+    pub host: Option<HostName>,
+    /// Credentials for this disk alone.
+    pub credentials: Vec<Credential>,
     /// Where the host's updates come from; the image's own place in a registry when absent.
     pub update_from: Option<Reference>,
     /// Whether files that firmware takes Secure Boot keys from go onto the disk.
@@ -103,15 +111,26 @@ pub enum DiskError {
     /// Two runs would write the same file.
     #[error("another run is writing `{path}`")]
     Busy { path: Utf8PathBuf },
+    /// Its own files are in it.
+    #[error(
+        "`{image}` is the image of host `{host}` already; --host puts a host's files beside an image that hosts share"
+    )]
+    OwnImage { image: String, host: String },
+    /// One of them would be lost.
+    #[error("credential `{name}` is given twice, or is a file of the host too")]
+    CredentialTwice { name: String },
+    /// systemd would refuse it.
+    #[error("credential `{name}` has more than 1 MiB")]
+    CredentialSize { name: String },
     /// Only qcow2 has compression.
     #[error("a raw disk cannot be compressed; name it *.qcow2, or give --format qcow2")]
     CompressedRaw,
     /// It cannot be read back.
     #[error("`{path}` is no disk that can be read")]
     Inspect { path: Utf8PathBuf, source: crate::disk::inspect::InspectError },
-    /// Only raw disks are read.
-    #[error("`{path}` is a qcow2 disk; `qemu-img convert -O raw` makes one that can be read")]
-    Qcow2 { path: Utf8PathBuf },
+    /// Not every qcow2 disk is read.
+    #[error("`{path}` is a qcow2 disk that cannot be read")]
+    Qcow2 { path: Utf8PathBuf, source: crate::disk::qcow2::Qcow2Error },
 }
 
 impl DiskError {
@@ -124,12 +143,12 @@ impl DiskError {
     }
 }
 
-/// Makes a disk of an image.
+/// Makes a disk of an image. The project is that of the request's host.
 ///
 /// # Errors
 /// [`DiskError`] when the image is none to boot or does not fit, or the file may not be written; others when the image
 /// cannot be found or read, or this machine lacks `qemu-img`. Nothing is left then.
-pub fn make(session: &Session, request: &DiskRequest) -> Result<MadeDisk, BuildError> {
+pub fn make(session: &Session, project: Option<&Project>, request: &DiskRequest) -> Result<MadeDisk, BuildError> {
     let watch = Stopwatch::start();
     let format = request.format.unwrap_or_else(|| format_of_name(&request.output));
     if request.compress && format == DiskFormat::Raw {
@@ -144,7 +163,7 @@ pub fn make(session: &Session, request: &DiskRequest) -> Result<MadeDisk, BuildE
     step.finish("");
     let raw = destination.unfinished(if format == DiskFormat::Raw { "" } else { ".raw" })?;
     let step = session.step(format!("assemble {}", request.output))?;
-    let assembled = assemble_into(session, &step, &raw, request, &layout, &image)?;
+    let assembled = assemble_into(session, &step, &raw, project, request, &layout, &image)?;
     step.finish(format!("{} objects", assembled.objects));
     match format {
         DiskFormat::Raw => raw.publish()?,
@@ -175,12 +194,14 @@ fn assemble_into(
     session: &Session,
     step: &Step,
     output: &Unfinished<'_>,
+    project: Option<&Project>,
     request: &DiskRequest,
     layout: &Layout,
     image: &Image,
 ) -> Result<Assembled, BuildError> {
     let name = || request.image.to_string();
     let layers = image.layer_source(layout, chain::limits());
+    let (state, kargs) = state::gather(project, request, image, &layers)?;
     let architecture = image.config().architecture().to_string();
     let mut wanted = AssembleRequest {
         image,
@@ -189,10 +210,12 @@ fn assemble_into(
         sector: request.sector,
         size: request.size,
         esp: ESP_SIZE,
-        kargs: request.kargs.clone(),
+        kargs,
         // What others sealed turns out to be so.
         sealed: image.manifest().annotations().as_ref().is_some_and(|all| all.contains_key(seal::SEALED)),
         enrol: request.enrol,
+        host: request.host.clone(),
+        state: &state,
         source: source(request),
         time: time(image),
     };
@@ -289,6 +312,8 @@ mod tests {
                 size: None,
                 sector: SectorSize::default(),
                 kargs: Vec::new(),
+                host: None,
+                credentials: Vec::new(),
                 update_from: update_from.map(|text| text.parse().unwrap()),
                 enrol: false,
                 overwrite: false,

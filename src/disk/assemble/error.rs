@@ -34,6 +34,9 @@ pub enum AssembleError {
     /// The initramfs decides whether the image boots.
     #[error("the initramfs `{path}` cannot be read")]
     Initramfs { path: Lossy, source: InitramfsError },
+    /// Only a host's own files are added to a disk.
+    #[error("`{path}` is neither in /etc nor in /var, and the rest of the disk is the image's")]
+    NotState { path: String },
     /// The disk is to be begun anew with a larger one.
     #[error("the EFI system partition needs {needed}, and has {given}")]
     EspTooSmall { needed: ByteSize, given: ByteSize },

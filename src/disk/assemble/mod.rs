@@ -14,9 +14,11 @@ mod error;
 mod files;
 mod objects;
 mod root;
+mod state;
 mod unified;
 
 pub use error::AssembleError;
+pub use state::{State, StateFile, StateKind};
 
 use std::io::{Read, Seek, Write};
 
@@ -28,7 +30,7 @@ use super::gpt::{self, GptError, Layout, PartitionType};
 use super::ids::DiskIds;
 use super::verity::Trees;
 use super::{ALIGNMENT, SectorSize, Window};
-use crate::model::{ByteSize, Karg, Machine, SourceDateEpoch};
+use crate::model::{ByteSize, HostName, Karg, Machine, SourceDateEpoch};
 use crate::oci::{Image, LayerSource};
 use boot::Boot;
 use files::is_wanted;
@@ -40,6 +42,9 @@ pub const ESP_SIZE: ByteSize = ByteSize(512 << 20);
 
 /// Name and label of the root partition, as bootc has them.
 const ROOT_NAME: &str = "root";
+
+/// The EROFS images of a disk's repository.
+pub const FORMATS: Formats = Formats::V1;
 
 /// Left free on a root file system that is as large as its content: beside twice the compressed layers, which is about
 /// what an update needs that shares nothing with this image.
@@ -68,6 +73,10 @@ pub struct AssembleRequest<'r> {
     pub sealed: bool,
     /// Whether files that firmware takes Secure Boot keys from go onto the EFI system partition.
     pub enrol: bool,
+    /// The host it is for, when the image is not the host's own: identifiers differ from host to host.
+    pub host: Option<HostName>,
+    /// What the disk has in `/etc` and `/var` besides the image's.
+    pub state: &'r State,
     /// Where updates come from, with transport.
     pub source: String,
     /// Time of everything that is not the image's.
@@ -108,7 +117,7 @@ pub fn assemble<S>(target: &mut S, request: &AssembleRequest<'_>) -> Result<Asse
 where
     S: Read + Write + Seek + Send,
 {
-    let disk = Disk { request, ids: DiskIds::new(request.image.digest(), None) };
+    let disk = Disk { request, ids: DiskIds::new(request.image.digest(), request.host.as_ref()) };
     let mut objects = Objects::new(disk.root_writer(&mut *target)?, request.sealed);
     let mut repository = disk.write_repository(&mut objects)?;
     let boot = disk.plan_boot(&repository)?;
@@ -189,7 +198,7 @@ impl Disk<'_> {
     {
         let AssembleRequest { image, layers, .. } = self.request;
         let options = RepositoryOptions {
-            formats: Formats::V1,
+            formats: FORMATS,
             trees: if self.request.sealed { Trees::Keep } else { Trees::Drop },
             keep: &is_wanted,
             tags: vec![deployed_tag(image.digest())],

@@ -27,6 +27,8 @@ impl Disk<'_> {
     ) -> Result<Summary, AssembleError> {
         let deployment = self.deployment(repository, boot);
         let mut entries = physical_root(repository, &deployment, self.mtime())?;
+        let folder = format!("state/deploy/{}", deployment.id);
+        self.add_state(repository, &folder, &mut entries, self.mtime())?;
         entries.extend(self.boot_entries(repository, boot)?);
         let root = self.metadata(repository, "", FileKind::Directory, 0o755);
         let copies = objects.copy_state(repository, self.request.layers, &entries)?;

@@ -137,6 +137,11 @@ fn metadata(formats: Formats) -> Vec<u8> {
     metadata.to_json().expect("it has nothing JSON cannot express")
 }
 
+/// Every `meta.json` that a repository made here may have.
+pub fn known_metadata() -> [Vec<u8>; 3] {
+    [Formats::V1, Formats::V2, Formats::V1AndV2].map(metadata)
+}
+
 type Images = BTreeMap<ErofsVersion, VerityDigest>;
 
 struct ImageWriter<'w, 's> {

@@ -5,6 +5,7 @@
 //! are shown without control characters. What contradicts itself is an error,
 //! with the place where it does.
 
+pub mod ext4;
 mod fat;
 mod gpt;
 #[cfg(test)]

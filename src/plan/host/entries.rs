@@ -7,7 +7,7 @@ use crate::config::Host;
 use crate::model::{AbsolutePath, HostName};
 
 /// Where files meant for `/var` wait until systemd-tmpfiles copies them on the host.
-const FACTORY: &str = "/usr/share/factory";
+pub(super) const FACTORY: &str = "/usr/share/factory";
 
 /// Folders whose content never comes from an image.
 const VOLATILE: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];

@@ -4,6 +4,7 @@
 mod accounts;
 mod entries;
 mod network;
+mod state;
 mod system;
 mod units;
 
@@ -17,6 +18,7 @@ use crate::model::{HostName, UnitName};
 
 use entries::HostLayer;
 pub use entries::{HostEntry, Node};
+pub use state::{HostState, state};
 pub use units::template_of;
 
 /// What a host needs to know about the image it stands on.
@@ -61,6 +63,10 @@ pub enum HostError {
     UnknownTimezone { host: HostName, zone: String },
     #[error("host `{host}`: network `{name}`: the image below has neither systemd-networkd nor NetworkManager")]
     NoNetworkManager { host: HostName, name: String },
+    #[error("host `{host}`: `{path}` can only be in an image of the host's own; make the disk of `tier3/{host}`")]
+    NotState { host: HostName, path: String },
+    #[error("host `{host}` has a Containerfile, whose result is an image of its own; make the disk of `tier3/{host}`")]
+    Containerfile { host: HostName },
     #[error("host `{host}`: the file `{path}` was not read")]
     SourceNotRead { host: HostName, path: String },
 }

@@ -1,5 +1,7 @@
 //! Reading a FAT32 file system (`fatgen103`).
 
+mod check;
+
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom, Write};
 
@@ -114,6 +116,15 @@ impl<S: Read + Seek> Fat<S> {
     /// # Errors
     /// When a folder is damaged, or there are more files than such a partition ever has.
     pub fn files(&mut self) -> Result<Vec<FatFile>, InspectError> {
+        Ok(self.walk()?.0)
+    }
+
+    /// First clusters of all folders.
+    fn folders(&mut self) -> Result<BTreeSet<u32>, InspectError> {
+        Ok(self.walk()?.1)
+    }
+
+    fn walk(&mut self) -> Result<(Vec<FatFile>, BTreeSet<u32>), InspectError> {
         let mut files = Vec::new();
         let mut folders = vec![(String::new(), self.root, 0)];
         let (mut seen, mut count) = (BTreeSet::new(), 0);
@@ -136,7 +147,7 @@ impl<S: Read + Seek> Fat<S> {
             }
         }
         files.sort_unstable();
-        Ok(files)
+        Ok((files, seen))
     }
 
     /// The content of a file.
