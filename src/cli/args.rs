@@ -145,7 +145,7 @@ pub(super) enum Command {
     Explain(explain::Args),
     // A comment here would hide the long help of the arguments.
     Seal(seal::Args),
-    Disk(disk::Args),
+    Disk(Box<disk::Args>),
     /// Boot a disk in QEMU and wait for its login prompt
     Boot(boot::Args),
     /// Make keys to sign with
