@@ -342,6 +342,16 @@ fn what_others_sealed_is_found_to_be_so() {
 }
 
 #[test]
+fn a_unified_kernel_too_large_to_be_kept_in_memory_is_read_again() {
+    let initramfs = crate::image::cpio(&[("usr/bin/composefs-setup-root", b"x"), ("large", &vec![0; 65 << 20])]);
+    let place = store(&good_and(programs()));
+    place.add_on(STORE, "image", "large", &[files(&[(&kernel_path("initramfs.img"), &initramfs)])]);
+    let sealed = json(&seal(&place, "large"));
+    let made = json(&run(&place, &["disk", "sealed/large", "-o", "disk.raw", "--json"]));
+    assert_eq!((&made["composefs"], &made["sealed"]), (&sealed["composefs"], &Value::Bool(true)));
+}
+
+#[test]
 fn a_kernel_that_asks_for_no_proof_is_no_seal() {
     let place = store(&good_and(programs()));
     let id = json(&seal(&place, "image"))["composefs"].as_str().unwrap().to_owned();
