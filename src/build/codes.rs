@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::check::SealCode;
 use crate::model::FindingCode as _;
 pub use crate::model::{Page, Severity};
 use crate::{kmod, lint};
@@ -14,7 +15,8 @@ const OFFERED: usize = 4;
 /// All pages, by code.
 pub fn pages() -> Vec<Page> {
     let modules = kmod::Code::ALL.iter().map(|code| code.page());
-    let mut pages: Vec<Page> = modules.chain(lint::Code::ALL.iter().map(|code| code.page())).collect();
+    let seals = SealCode::ALL.iter().map(|code| code.page());
+    let mut pages: Vec<Page> = modules.chain(lint::Code::ALL.iter().map(|code| code.page())).chain(seals).collect();
     pages.sort_by_key(|page| page.code);
     pages
 }

@@ -46,6 +46,9 @@ pub(super) struct Args {
     /// Let the guest write to the disk
     #[arg(long)]
     persist: bool,
+    /// Have the firmware enforce Secure Boot with the keys that the disk has for it (`imgbuild disk --enrol`)
+    #[arg(long)]
+    secure_boot: bool,
     /// File to keep the console in [default: console.log among the logs of the store]
     #[arg(long, value_name = "FILE")]
     log: Option<Utf8PathBuf>,
@@ -77,6 +80,7 @@ impl Args {
             memory: self.memory,
             cpus: self.cpus,
             persist: self.persist,
+            secure: self.secure_boot,
             log: self.log.clone(),
         }
     }

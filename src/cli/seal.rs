@@ -10,7 +10,7 @@ use super::exit;
 use crate::build::seal::{self, SealRequest, SealWith, Sealed};
 use crate::model::{ImageLocator, Karg};
 
-/// Seal an image of the store: it boots from one signed file, which admits no other content
+/// Seal an image: it boots from one signed file
 ///
 /// Kernel and initramfs leave /usr/lib/modules for a unified kernel in /boot/EFI/Linux, whose command line names the
 /// image and cannot be changed. It and the boot loader are signed for Secure Boot. The same image, key and arguments

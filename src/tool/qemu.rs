@@ -26,6 +26,8 @@ pub struct Firmware {
     pub package: &'static str,
     /// Absolute path of the code.
     pub code: &'static str,
+    /// Absolute path of code that enforces Secure Boot once a machine's variables have keys, where there is one.
+    pub secure: Option<&'static str>,
     /// Absolute path of the variables that a new machine begins with; a machine writes to a copy.
     pub variables: &'static str,
 }
@@ -37,6 +39,7 @@ const X86_64: Guest = Guest {
     firmware: Firmware {
         package: "ovmf",
         code: "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        secure: Some("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"),
         variables: "/usr/share/OVMF/OVMF_VARS_4M.fd",
     },
 };
@@ -48,6 +51,7 @@ const AARCH64: Guest = Guest {
     firmware: Firmware {
         package: "qemu-efi-aarch64",
         code: "/usr/share/AAVMF/AAVMF_CODE.fd",
+        secure: None,
         variables: "/usr/share/AAVMF/AAVMF_VARS.fd",
     },
 };
@@ -59,6 +63,7 @@ const RISCV64: Guest = Guest {
     firmware: Firmware {
         package: "qemu-efi-riscv64",
         code: "/usr/share/qemu-efi-riscv64/RISCV_VIRT_CODE.fd",
+        secure: None,
         variables: "/usr/share/qemu-efi-riscv64/RISCV_VIRT_VARS.fd",
     },
 };
@@ -151,6 +156,9 @@ pub struct Boot<'a> {
     pub persist: bool,
     /// Absolute path of the firmware's variables, which are written.
     pub variables: &'a str,
+    /// Whether the firmware enforces Secure Boot. The machine then goes on after a reset, because whoever enrols keys
+    /// resets it.
+    pub secure: bool,
 }
 
 /// Prints the version; read with [`ToolVersion::find`]. `None` for machines without UEFI.
@@ -176,16 +184,29 @@ fn bare(cmd: Cmd) -> Cmd {
 
 impl Boot<'_> {
     /// Runs the machine with its first serial port on standard output, until it is stopped, powered off or reset.
+    /// `None` where there is no such firmware.
     pub fn run(&self) -> Option<Cmd> {
         let guest = guest(self.machine)?;
+        let Firmware { code, secure, .. } = guest.firmware;
+        let (code, board) = match self.secure {
+            // Only system management mode may write to the variables then; it does not survive suspending to memory.
+            true => (secure?, format!("{},smm=on", guest.board)),
+            false => (code, guest.board.to_owned()),
+        };
+        let only = |cmd: Cmd| match self.secure {
+            true => cmd
+                .opt("-global", "driver=cfi.pflash01,property=secure,value=on")
+                .opt("-global", "ICH9-LPC.disable_s3=1"),
+            false => cmd.arg("-no-reboot"),
+        };
         let cmd = bare(program(&guest))
-            .opt("-machine", guest.board)
+            .opt("-machine", board)
             .opt("-accel", self.accelerator.name())
             .opt("-cpu", self.accelerator.processor())
             .opt("-m", self.memory.to_string())
-            .opt("-smp", self.cpus.to_string())
-            .arg("-no-reboot")
-            .opt("-drive", flash(0, guest.firmware.code, true))
+            .opt("-smp", self.cpus.to_string());
+        let cmd = only(cmd)
+            .opt("-drive", flash(0, code, true))
             .opt("-drive", flash(1, self.variables, false))
             .opt("-drive", self.drive())
             .opt("-device", self.device())
@@ -234,6 +255,7 @@ mod tests {
             sector: 512,
             persist: false,
             variables: "/w/vars.fd",
+            secure: false,
         };
         let arm = Boot {
             machine: Machine::Aarch64,
@@ -243,8 +265,10 @@ mod tests {
             persist: true,
             ..boot.clone()
         };
-        let lines = [version(Machine::X86_64), kvm_works(Machine::X86_64), boot.run(), arm.run()];
+        let secure = Boot { secure: true, ..boot.clone() };
+        let lines = [version(Machine::X86_64), kvm_works(Machine::X86_64), boot.run(), arm.run(), secure.run()];
         insta::assert_snapshot!(lines.map(|cmd| cmd.unwrap().to_string()).join("\n"));
+        assert!(Boot { secure: true, ..arm }.run().is_none());
         assert!(version(Machine::S390x).is_none() && firmware(Machine::Ppc64le).is_none());
     }
 }

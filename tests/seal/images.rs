@@ -298,6 +298,37 @@ fn no_disk_of_a_seal_that_does_not_hold() {
 }
 
 #[test]
+fn a_check_tells_whether_the_seal_holds() {
+    let place = store(&good_and(programs()));
+    let id = json(&seal(&place, "image"))["composefs"].as_str().unwrap().to_owned();
+    run(&place, &["disk", "sealed/image", "-o", "disk.raw"]).says(0, &[]);
+    let unified = on_esp(&place, "disk.raw", &format!("EFI/Linux/bootc/bootc_composefs-{id}.efi"));
+    let path = format!("boot/EFI/Linux/{KVER}.efi");
+    let replaced = |from: &[u8], to: &[u8]| {
+        let mut bytes = unified.clone();
+        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+        bytes[at..at + to.len()].copy_from_slice(to);
+        bytes
+    };
+    std::fs::write(place.path("unsigned.efi"), replaced(b"quiet composefs=", b"rw   composefs=?")).unwrap();
+    read(&place.path(""), "sbattach", &["--remove", "unsigned.efi"]);
+    let unsigned = std::fs::read(place.path("unsigned.efi")).unwrap();
+    for (name, layer, codes, code) in [
+        ("later", files(&[("usr/added", b"x")]), &["SEAL001"][..], 13),
+        ("altered", files(&[(&path, &replaced(b"quiet", b"Quiet"))]), &["SEAL002"], 13),
+        ("unsigned", files(&[(&path, &unsigned)]), &["SEAL003", "SEAL004"], 0),
+    ] {
+        place.add_on(STORE, "sealed/image", name, &[layer]);
+        let finished = run(&place, &["check", name]);
+        let words = finished.stdout.lines().filter_map(|line| line.trim_start().split_once(' '));
+        let found: Vec<&str> = words.map(|(code, _)| code).filter(|code| code.starts_with("SEAL")).collect();
+        assert_eq!((found.as_slice(), finished.code), (codes, Some(code)), "{name}: {}", finished.stdout);
+    }
+    let page = place.run(&["explain", "seal004"]).says(0, &[]).stdout;
+    assert!(page.contains("does not ask for proof"), "{page}");
+}
+
+#[test]
 fn what_others_sealed_is_found_to_be_so() {
     // No annotation tells: only the unified kernel does.
     let place = store(&good_and(programs()));
@@ -308,6 +339,16 @@ fn what_others_sealed_is_found_to_be_so() {
     let root = root(&place, "disk.raw");
     let said = read(&place.path(""), "debugfs", &["-R", "stat /composefs/meta.json", root.to_str().unwrap()]);
     assert!(said.contains("Flags: 0x180000"), "{said}");
+}
+
+#[test]
+fn a_unified_kernel_too_large_to_be_kept_in_memory_is_read_again() {
+    let initramfs = crate::image::cpio(&[("usr/bin/composefs-setup-root", b"x"), ("large", &vec![0; 65 << 20])]);
+    let place = store(&good_and(programs()));
+    place.add_on(STORE, "image", "large", &[files(&[(&kernel_path("initramfs.img"), &initramfs)])]);
+    let sealed = json(&seal(&place, "large"));
+    let made = json(&run(&place, &["disk", "sealed/large", "-o", "disk.raw", "--json"]));
+    assert_eq!((&made["composefs"], &made["sealed"]), (&sealed["composefs"], &Value::Bool(true)));
 }
 
 #[test]
@@ -327,4 +368,6 @@ fn a_kernel_that_asks_for_no_proof_is_no_seal() {
     let path = format!("boot/EFI/Linux/{KVER}.efi");
     place.add_on(STORE, "sealed/image", "optional", &[files(&[(&path, &signed)])]);
     run(&place, &["disk", "optional", "-o", "disk.raw"]).says(0, &["sealed        no: unlocked"]);
+    let checked = run(&place, &["check", "optional"]).stdout;
+    assert!(checked.contains("SEAL004 warning: /boot/EFI/Linux/"), "{checked}");
 }

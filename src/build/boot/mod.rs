@@ -22,6 +22,9 @@ use crate::tool::setpriv;
 use console::Console;
 use verdict::{Said, Verdict};
 
+/// What the kernel prints as an EFI program, before it has a console of its own.
+const SECURED: &str = "UEFI Secure Boot is enabled";
+
 /// What to boot and what to wait for.
 #[derive(Debug, Clone)]
 pub struct BootRequest {
@@ -39,6 +42,8 @@ pub struct BootRequest {
     pub cpus: u32,
     /// Whether the guest's writes stay on the disk.
     pub persist: bool,
+    /// Whether the firmware enforces Secure Boot with the keys that the disk has for it.
+    pub secure: bool,
     /// Where the console is kept; in the logs of the store when absent.
     pub log: Option<Utf8PathBuf>,
 }
@@ -78,6 +83,14 @@ pub enum BootError {
         "machines of architecture {machine} have no UEFI firmware; disks are booted on x86_64, aarch64 and riscv64"
     )]
     NoFirmware { machine: Machine },
+    /// None that enforces it is packaged.
+    #[error("there is no firmware with Secure Boot for machines of architecture {machine}; only x86_64 has one")]
+    NoSecureFirmware { machine: Machine },
+    /// Nothing was enforced: the firmware has no keys.
+    #[error(
+        "`{disk}` was booted without Secure Boot, because the firmware found no keys on it; `imgbuild disk --enrol` puts them there\nfull console: {console}"
+    )]
+    NotSecure { disk: Utf8PathBuf, console: Utf8PathBuf },
 }
 
 fn shown(tail: &[String], console: &Utf8Path) -> String {
@@ -94,6 +107,9 @@ pub fn boot(session: &Session, request: &BootRequest, on_line: &(dyn Fn(&str) + 
     let machine = request.machine;
     preflight::require(session, &Needs::to_boot(machine))?;
     let firmware = qemu::firmware(machine).ok_or(BootError::NoFirmware { machine })?;
+    if request.secure && firmware.secure.is_none() {
+        return Err(BootError::NoSecureFirmware { machine }.into());
+    }
     let disk = dirs::absolute(&request.disk).map_err(io("finding", &request.disk))?;
     let (format, sector) = look(&disk)?;
     let variables = copy_variables(session, firmware.variables.as_ref())?;
@@ -107,6 +123,7 @@ pub fn boot(session: &Session, request: &BootRequest, on_line: &(dyn Fn(&str) + 
         sector,
         persist: request.persist,
         variables: variables.as_str(),
+        secure: request.secure,
     };
     follow(session, request, &boot, on_line)
 }
@@ -177,9 +194,13 @@ fn follow(
     let cmd = setpriv::dying_with_starter(cmd);
     let watched = session.runner.watch(&cmd, request.timeout, &mut |bytes| follower.see(bytes));
     let watched = watched.map_err(command("running QEMU"))?;
+    let secured = follower.secured;
     let (decided, tail) = follower.finish().map_err(io("writing", &kept))?;
     let (disk, expected) = (request.disk.clone(), verdict.expectation());
     Err(match (decided, watched) {
+        (Some(Decision { said: Said::Up, .. }), _) if request.secure && !secured => {
+            BootError::NotSecure { disk, console: kept }
+        }
         (Some(Decision { said: Said::Up, line, after }), _) => {
             step.finish(format!("`{line}`"));
             let (disk, console) = (disk.into_string(), kept.into_string());
@@ -207,13 +228,15 @@ struct Follower<'a> {
     console: Console,
     watch: Stopwatch,
     decided: Option<Decision>,
+    /// Whether the kernel was told that Secure Boot is on.
+    secured: bool,
     unwritten: Option<std::io::Error>,
 }
 
 impl<'a> Follower<'a> {
     fn new(verdict: &'a Verdict, log: std::fs::File, show: &'a (dyn Fn(&str) + Sync)) -> Self {
         let (console, watch) = (Console::default(), Stopwatch::start());
-        Self { verdict, log, show, console, watch, decided: None, unwritten: None }
+        Self { verdict, log, show, console, watch, decided: None, secured: false, unwritten: None }
     }
 
     fn see(&mut self, bytes: &[u8]) -> ControlFlow<()> {
@@ -225,6 +248,7 @@ impl<'a> Follower<'a> {
         self.console.feed(bytes, &mut |line| lines.push(line.to_owned()));
         lines.iter().for_each(|line| (self.show)(line));
         lines.push(self.console.open_line());
+        self.secured |= lines.iter().any(|line| line.contains(SECURED));
         if self.decided.is_none() {
             let decision = |line: String| {
                 let said = self.verdict.of(&line)?;

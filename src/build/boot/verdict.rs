@@ -4,7 +4,7 @@
 const UP: [&str; 3] = [" login: ", "Reached target multi-user.target", "Reached target Multi-User System"];
 
 /// What is printed when nothing more will come of it, and what that means.
-const DOWN: [(&str, &str); 9] = [
+const DOWN: [(&str, &str); 10] = [
     ("Kernel panic - not syncing", "the kernel panicked"),
     ("You are in emergency mode", "the system is in emergency mode"),
     ("Entering emergency mode", "the initramfs is in emergency mode"),
@@ -12,6 +12,7 @@ const DOWN: [(&str, &str); 9] = [
     ("Reached target emergency.target", "the system is in emergency mode"),
     ("Reached target Emergency Mode", "the system is in emergency mode"),
     ("(initramfs) ", "the initramfs gave up and shows its shell"),
+    ("image_start: Error loading", "the boot loader could not start the kernel"),
     ("BdsDxe: No bootable option or device was found", "the firmware found nothing to boot"),
     ("UEFI Interactive Shell", "the firmware found nothing to boot"),
 ];
@@ -68,6 +69,10 @@ mod tests {
             ("edge-01 login: ", Some(Said::Up)),
             ("[  OK  ] Reached target multi-user.target - Multi-User System.", Some(Said::Up)),
             ("[   12.1] Kernel panic - not syncing: VFS", Some(Said::Down("the kernel panicked"))),
+            (
+                "../src/boot/boot.c:2576@image_start: Error loading \\EFI\\Linux\\a.efi: Access denied",
+                Some(Said::Down("the boot loader could not start the kernel")),
+            ),
             ("[  OK  ] Reached target sysinit.target", None),
             ("Started systemd-logind.service - User Login Management.", None),
         ] {

@@ -4,6 +4,7 @@ mod leftovers;
 mod packages;
 mod report;
 mod scan;
+mod seal;
 
 use std::{panic, thread};
 
@@ -27,6 +28,7 @@ use crate::sys::dirs;
 use leftovers::Scope;
 pub use report::{Area, CheckReport};
 use scan::Scan;
+pub(super) use seal::Code as SealCode;
 
 /// No list of allowances is larger.
 const MAX_ALLOW_FILE: u64 = 1 << 20;
@@ -242,8 +244,9 @@ fn judge_boot(subject: &Subject<'_>, scan: &Scan) -> Result<(Vec<Reported>, bool
     let facts = LintFacts::of(subject.image.config());
     let failed = |source| BuildError::Lint { image: subject.name.to_owned(), source };
     let base = (subject.base_layers > 0).then_some(&scan.base);
-    let judged: Vec<Reported> =
+    let mut judged: Vec<Reported> =
         lint::lint(&scan.tree, layers, &facts, base).map_err(failed)?.iter().map(Reported::from).collect();
+    judged.extend(seal::judge(subject, &scan.tree, layers)?);
     let mut base_boots = true;
     if base.is_some() && judged.iter().any(Reported::fails) {
         let of_base = lint::lint(&scan.base, layers, &facts, None).map_err(failed)?;

@@ -22,7 +22,9 @@ use super::chain::{self, Built};
 use super::error::io;
 use super::{BuildError, Session, disk, images};
 use crate::disk::boot::{Bootable, ComposefsArgument, ComposefsId, INITRAMFS_FILES, Kind, SealPlan, Survey};
-use crate::disk::composefs::{CrateWriter, ErofsVersion, Formats, NoSink, RepositoryOptions, write_repository};
+use crate::disk::composefs::{
+    ComposefsError, CrateWriter, ErofsVersion, Formats, NoSink, RepositoryOptions, write_repository,
+};
 use crate::disk::uki::{Certificate, EnrolmentFile, Pe, SigningKey, UnifyParts, enrolment, sign, unify, verify};
 use crate::disk::verity::Trees;
 use crate::model::{ImageLocator, Karg, Machine, SourceDateEpoch};
@@ -113,6 +115,19 @@ fn read(path: &Utf8Path) -> Result<Vec<u8>, BuildError> {
     let file = dirs::open_file(path).map_err(io("opening", path))?;
     file.take(MAX_KEY).read_to_end(&mut bytes).map_err(io("reading", path))?;
     Ok(bytes)
+}
+
+/// The id of what of an image is mounted, computed from its layers.
+///
+/// # Errors
+/// When they cannot be read, or it is no image to be mounted.
+pub(super) fn composefs_id(layout: &Layout, image: &Image) -> Result<ComposefsId, ComposefsError> {
+    let layers = image.layer_source(layout, chain::limits());
+    let nothing = |_: &[u8]| false;
+    let options = RepositoryOptions { formats: Formats::V1, trees: Trees::Drop, keep: &nothing, tags: Vec::new() };
+    let repository = write_repository(image, &layers, &CrateWriter, &options, &mut NoSink)?;
+    let id = repository.ids[&ErofsVersion::V1].to_string();
+    Ok(id.parse().expect("a digest of 128 hexadecimal digits"))
 }
 
 struct Sealing<'s> {
@@ -257,16 +272,10 @@ impl Sealing<'_> {
         Ok(Image::load(self.layout, &descriptor, None)?)
     }
 
-    /// The id of what is mounted, computed from the layers.
     fn id(&self, image: &Image) -> Result<ComposefsId, BuildError> {
-        let layers = image.layer_source(self.layout, chain::limits());
-        let nothing = |_: &[u8]| false;
-        let options = RepositoryOptions { formats: Formats::V1, trees: Trees::Drop, keep: &nothing, tags: Vec::new() };
-        let repository = write_repository(image, &layers, &CrateWriter, &options, &mut NoSink)
-            .map_err(|source| SealError::Composefs { image: self.base.to_owned(), source })?;
+        let id = composefs_id(self.layout, image);
         self.session.interrupt.check()?;
-        let id = repository.ids[&ErofsVersion::V1].to_string();
-        Ok(id.parse().expect("a digest of 128 hexadecimal digits"))
+        Ok(id.map_err(|source| SealError::Composefs { image: self.base.to_owned(), source })?)
     }
 
     fn unify(&self, plan: &SealPlan, files: &Files, line: &str) -> Result<Vec<u8>, BuildError> {
