@@ -96,7 +96,7 @@ pub(super) fn judge(
     }
     let line = Pe::parse(&bytes).ok().and_then(|program| program.section(".cmdline"));
     if let Some(named) = ComposefsArgument::find(&String::from_utf8_lossy(line.unwrap_or_default())) {
-        match seal::composefs_id(subject.layout, subject.image) {
+        match seal::composefs_id(subject.image, layers) {
             Ok(id) if id == named.id => {}
             Ok(id) => found(Code::AnotherImage, format!("names the image {}, and this one is {id}", named.id)),
             Err(error) => found(Code::AnotherImage, format!("names an image, and this one has no id: {error}")),

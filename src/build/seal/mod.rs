@@ -30,7 +30,7 @@ use crate::disk::verity::Trees;
 use crate::model::{ImageLocator, Karg, Machine, SourceDateEpoch};
 use crate::oci::layer::{Metadata, Mtime, WrittenLayer};
 use crate::oci::tree::Selection;
-use crate::oci::{Image, ImageBuilder, ImageTree, Initramfs, Layout};
+use crate::oci::{Image, ImageBuilder, ImageTree, Initramfs, LayerSource, Layout};
 use crate::plan;
 use crate::sys::clock::Stopwatch;
 use crate::sys::dirs;
@@ -121,11 +121,10 @@ fn read(path: &Utf8Path) -> Result<Vec<u8>, BuildError> {
 ///
 /// # Errors
 /// When they cannot be read, or it is no image to be mounted.
-pub(super) fn composefs_id(layout: &Layout, image: &Image) -> Result<ComposefsId, ComposefsError> {
-    let layers = image.layer_source(layout, chain::limits());
+pub(super) fn composefs_id(image: &Image, layers: &dyn LayerSource) -> Result<ComposefsId, ComposefsError> {
     let nothing = |_: &[u8]| false;
     let options = RepositoryOptions { formats: Formats::V1, trees: Trees::Drop, keep: &nothing, tags: Vec::new() };
-    let repository = write_repository(image, &layers, &CrateWriter, &options, &mut NoSink)?;
+    let repository = write_repository(image, layers, &CrateWriter, &options, &mut NoSink)?;
     let id = repository.ids[&ErofsVersion::V1].to_string();
     Ok(id.parse().expect("a digest of 128 hexadecimal digits"))
 }
@@ -273,7 +272,7 @@ impl Sealing<'_> {
     }
 
     fn id(&self, image: &Image) -> Result<ComposefsId, BuildError> {
-        let id = composefs_id(self.layout, image);
+        let id = composefs_id(image, &image.layer_source(self.layout, chain::limits()));
         self.session.interrupt.check()?;
         Ok(id.map_err(|source| SealError::Composefs { image: self.base.to_owned(), source })?)
     }
