@@ -37,7 +37,7 @@ impl Fixture {
 
     fn judge(&self, keys: &[&SigningKey]) -> Vec<Record> {
         let keys: Vec<_> = keys.iter().map(|key| key.public().clone()).collect();
-        judge(&self.layout, self.image.digest(), &keys).unwrap()
+        judge(&self.layout, self.image.digest(), &Signers::from(keys)).unwrap()
     }
 
     /// The only bundle, as JSON.
@@ -92,7 +92,7 @@ fn a_signature_is_in_both_forms_and_everybody_accepts_it() {
         records.iter().map(|record| (record.form, record.is_signature(), record.is_verified())).collect();
     assert_eq!(forms, [(Form::Simple, true, true), (Form::Bundle, true, true)]);
     assert!(records.iter().all(|record| record.names == [REPOSITORY]));
-    assert!(records.iter().all(|record| record.key.as_deref() == Some(&key(1).public().fingerprint())));
+    assert!(records.iter().all(|record| record.signer == Some(Signer::Key(key(1).public().fingerprint()))));
     assert!(fixture.opinions().iter().all(|(_, accepts)| *accepts), "{:?}", fixture.opinions());
 }
 
@@ -158,7 +158,7 @@ fn a_signature_of_another_image_proves_nothing() {
     fixture.layout.attach(other.descriptor(), &artifact, Attach::Beside).unwrap();
     let sig = fixture.layout.resolve(&tag_of(fixture.image.digest(), "sig")).unwrap().unwrap();
     fixture.layout.tag(&tag_of(other.digest(), "sig"), sig).unwrap();
-    let records = judge(&fixture.layout, other.digest(), &[key(1).public().clone()]).unwrap();
+    let records = judge(&fixture.layout, other.digest(), &Signers::from(vec![key(1).public().clone()])).unwrap();
     assert_eq!(
         refusals(&records),
         [format!("is about {}", fixture.image.digest()), format!("is about {}", fixture.image.digest())]

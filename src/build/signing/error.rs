@@ -3,7 +3,7 @@
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use crate::sign::policy::{PolicyError, TargetError};
-use crate::sign::{KeyError, SignError};
+use crate::sign::{IdentityError, KeyError, SignError};
 
 /// Signing, verifying or judging by a policy failed.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,8 @@ pub enum SigningError {
     Key { path: Utf8PathBuf, source: KeyError },
     #[error("asking for the passphrase of `{path}`; IMGBUILD_KEY_PASSPHRASE gives it without a terminal")]
     Ask { path: Utf8PathBuf, source: std::io::Error },
+    #[error("`{path}`")]
+    Identity { path: Utf8PathBuf, source: IdentityError },
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
     #[error("`{path}` is there already; keys are never overwritten")]
