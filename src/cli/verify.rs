@@ -10,7 +10,7 @@ use super::sign::{locator, project};
 use super::{Context, exit};
 use crate::build::signing::{self, Consumer, IdentityRule, Report, SubjectRule, VerifySettings, WantedIdentity, keys};
 
-/// Verify the signatures of an image, without any network, and show what every reader would say
+/// Verify the signatures of an image offline, as every reader would
 ///
 /// Reads the older signatures (tag sha256-….sig), attestations (….att) and bundles. The table tells what imgbuild,
 /// cosign 2.5, cosign 3 and podman (also skopeo, buildah, bootc) would say, each with its reason; those named by --as

@@ -315,6 +315,36 @@ fn attestations_are_of_their_type() {
 }
 
 #[test]
+fn an_older_attestation_is_read_as_cosign_writes_it() {
+    let fixture = Fixture::new();
+    let statement = |digest: &str| {
+        json!({"_type": "https://in-toto.io/Statement/v0.1", "predicateType": CYCLONEDX, "predicate": {},
+            "subject": [{"digest": {"sha256": digest}}]})
+    };
+    let envelope = |statement: &Value| {
+        let sealed = dsse::seal_statement(statement.to_string().as_bytes(), &key(1));
+        fixture.layout.write_json(&sealed, MediaType::from(simple::ENVELOPE_TYPE)).unwrap()
+    };
+    let mut unversioned = statement(fixture.image.digest().digest());
+    unversioned["_type"] = json!("https://in-toto.io/Statement/v9");
+    let layers = [
+        envelope(&statement(fixture.image.digest().digest())),
+        envelope(&statement(sha256(b"other").digest())),
+        envelope(&unversioned),
+        fixture.layout.write_blob(b"{}", MediaType::from(simple::ENVELOPE_TYPE)).unwrap(),
+    ];
+    let config = fixture.layout.write_json(&json!({}), MediaType::ImageConfig).unwrap();
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+    let descriptor = fixture.layout.write_json(&manifest, MediaType::ImageManifest).unwrap();
+    fixture.layout.tag(&tag_of(fixture.image.digest(), "att"), descriptor).unwrap();
+    let records = fixture.judge(&[&key(1)]);
+    assert!(records.iter().all(|record| record.form == Form::Envelope));
+    let said = refusals(&records);
+    assert_eq!(said[..2], ["ok".to_owned(), format!("is about {}", sha256(b"other"))]);
+    assert!(said[2..].iter().all(|said| said.starts_with("cannot be read")), "{said:?}");
+}
+
+#[test]
 fn only_a_repository_without_a_tag_counts_by_repository() {
     let fixture = Fixture::signed();
     let records = fixture.judge(&[&key(1)]);
