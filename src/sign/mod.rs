@@ -17,6 +17,7 @@ mod key;
 pub mod policy;
 mod simple;
 mod statement;
+mod token;
 mod write;
 
 pub use bundle::{BUNDLE_TYPE, SIGNATURE};
@@ -28,6 +29,7 @@ pub use judge::{Form, Record, Refusal, Signer, Signers, judge};
 pub use key::{KeyError, KeyForm, Passphrase, PublicKey, SigningKey};
 pub use simple::tag_of;
 pub use statement::{Statement, StatementError, Subject};
+pub use token::{JobIdentity, TokenError, preflight};
 pub use write::{CYCLONEDX, PROVENANCE, Predicate, Signed, attest, predicate_type, sign};
 
 #[cfg(test)]

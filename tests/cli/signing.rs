@@ -103,6 +103,27 @@ fn a_layout_elsewhere_is_signed_in_place_and_still_holds_one_image() {
 }
 
 #[test]
+fn a_job_is_told_who_it_would_sign_as() {
+    let project = Project::new(&[]);
+    project.run(&["keys", "identity"]).failure(1, &["SIGSTORE_ID_TOKEN is not set", "id_tokens"]);
+    let with_token = |claims: &str| {
+        let encode = |text: &str| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, text);
+        let token = format!("{}.{}.c2VjcmV0", encode("{}"), encode(claims));
+        let mut command = project.command(&["keys", "identity"]);
+        Finished::of(&command.env("SIGSTORE_ID_TOKEN", token).output().unwrap())
+    };
+    let claims = |aud: &str| {
+        format!(
+            r#"{{"iss":"https://gitlab.com","aud":"{aud}","exp":99999999999,"ci_config_ref_uri":"gitlab.com/g/p//.gitlab-ci.yml@refs/heads/main"}}"#
+        )
+    };
+    let told = with_token(&claims("sigstore")).success().stdout;
+    assert!(told.contains("--certificate-identity https://gitlab.com/g/p//.gitlab-ci.yml@refs/heads/main\n"), "{told}");
+    let refused = with_token(&claims("vault")).failure(1, &["audience is `vault`"]);
+    assert!(!refused.stderr.contains("c2VjcmV0"), "{}", refused.stderr);
+}
+
+#[test]
 fn signing_twice_leaves_one_signature_and_gc_keeps_it() {
     let project = built();
     let index = || fs::read(project.store().join("oci/index.json")).unwrap();
