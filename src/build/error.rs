@@ -268,6 +268,7 @@ impl BuildError {
     pub fn is_interruption(&self) -> bool {
         causes(self).any(|cause| {
             cause.is::<Interrupted>()
+                || matches!(cause.downcast_ref(), Some(Self::Signing(error)) if error.is_interruption())
                 || matches!(
                     cause.downcast_ref(),
                     Some(Self::Interrupted(_) | Self::Registry(RegistryError::Interrupted))

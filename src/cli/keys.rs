@@ -1,6 +1,6 @@
 //! `imgbuild keys`.
 
-use cap_std::fs_utf8::camino::Utf8PathBuf;
+use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 
 use super::Context;
 use super::error::CliError;
@@ -22,16 +22,42 @@ pub(super) enum Command {
         #[arg(long)]
         no_passphrase: bool,
     },
+    /// Tell who this GitLab job would sign as without a key, or why no certificate would be issued for it
+    ///
+    /// Looks at the token in SIGSTORE_ID_TOKEN and asks nobody. What it prints is what verifiers have to ask for.
+    Identity,
 }
 
 impl Command {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        let Self::Generate { name, no_passphrase } = self;
-        let pair = keys::generate(&name, no_passphrase, &terminal::read_secret)?;
-        context.print(&pair, |out| {
-            writeln!(out, "private key  {}", pair.private_key)?;
-            writeln!(out, "public key   {}", pair.public_key)?;
-            writeln!(out, "fingerprint  {}", pair.fingerprint)
-        })
+        match self {
+            Self::Generate { name, no_passphrase } => generate(context, &name, no_passphrase),
+            Self::Identity => identity(context),
+        }
     }
+}
+
+fn generate(context: &Context, name: &Utf8Path, no_passphrase: bool) -> Result<(), CliError> {
+    let pair = keys::generate(name, no_passphrase, &terminal::read_secret)?;
+    context.print(&pair, |out| {
+        writeln!(out, "private key  {}", pair.private_key)?;
+        writeln!(out, "public key   {}", pair.public_key)?;
+        writeln!(out, "fingerprint  {}", pair.fingerprint)
+    })
+}
+
+fn identity(context: &Context) -> Result<(), CliError> {
+    let job = keys::identity()?;
+    context.print(&job, |out| {
+        writeln!(out, "--certificate-identity {}", job.subject)?;
+        writeln!(out, "--certificate-oidc-issuer {}", job.issuer)?;
+        job.project_id.iter().try_for_each(|id| writeln!(out, "--certificate-project-id {id}"))?;
+        if !job.is_public {
+            writeln!(out, "the public-good Fulcio does not know this issuer: a private one is needed")?;
+        }
+        if job.is_public && job.visibility.as_deref() != Some("public") {
+            writeln!(out, "the public log would show this project's name, ref and job to everybody")?;
+        }
+        writeln!(out, "expires in {} s", job.remaining)
+    })
 }

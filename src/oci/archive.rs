@@ -10,7 +10,7 @@ use super::digest::{VerifyError, sha256, sha256_hex};
 use super::document::{DocumentKind, own_media_type, parse_index};
 use super::file_range::FileRange;
 use super::layer::{EntryKind, LayerError, TarReader, UnpackLimits};
-use super::layout::{Layout, LayoutError, REF_NAME, check_marker, read_document};
+use super::layout::{Layout, LayoutError, REF_NAME, attached_to, check_marker, read_document};
 use super::source::{ImageSource, RawManifest};
 
 /// A source that cannot give what was asked for.
@@ -66,8 +66,14 @@ impl ImageSource for LayoutSource<'_> {
 /// The entry of an index that a reference names; without one, the only image there is.
 fn choose<'a>(index: &'a ImageIndex, reference: Option<&str>) -> Result<&'a Descriptor, SourceError> {
     let name = |entry: &'a Descriptor| entry.annotations().as_ref()?.get(REF_NAME).map(String::as_str);
+    // Signatures and whatever else refers to an image are not what somebody means who names none.
+    let is_image =
+        |entry: &'a Descriptor| entry.artifact_type().is_none() && name(entry).and_then(attached_to).is_none();
     let manifests = || index.manifests().iter().filter(|entry| is_document(entry));
-    let mut found = manifests().filter(|entry| reference.is_none() || name(entry) == reference);
+    let mut found = manifests().filter(|entry| match reference {
+        Some(_) => name(entry) == reference,
+        None => is_image(entry),
+    });
     match (found.next(), found.next()) {
         (Some(entry), None) => Ok(entry),
         _ => Err(SourceError::NoSuchImage {

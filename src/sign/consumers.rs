@@ -125,7 +125,7 @@ fn made_by(record: &Record) -> String {
         Form::Envelope => "attestation",
         Form::Bundle => "bundle",
     };
-    format!("{form} by key {}", record.key.as_deref().unwrap_or_default())
+    format!("{form} by {}", record.signer.as_ref().map(ToString::to_string).unwrap_or_default())
 }
 
 fn reasons<'r>(what: &str, refused: impl Iterator<Item = &'r Refusal>) -> String {

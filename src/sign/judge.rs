@@ -9,6 +9,7 @@ use super::attached::{Attached, SimpleSignature};
 use super::bundle::{Maker, SIGNATURE, maker};
 use super::dsse::{DsseError, open_envelope};
 use super::error::SignError;
+use super::identity::{Found, TrustedIdentity};
 use super::key::PublicKey;
 use super::simple::Payload;
 use super::statement::Statement;
@@ -50,11 +51,50 @@ pub struct Record {
     pub predicate_type: Option<String>,
     /// The repositories it was meant for, as far as it says.
     pub names: Vec<String>,
-    /// Fingerprint of the key that made it, when it is one of those given.
-    pub key: Option<String>,
+    /// Who made it, when it is one of those asked for.
+    pub signer: Option<Signer>,
     /// Why it proves nothing.
     #[serde(serialize_with = "as_optional_text")]
     pub refused: Option<Refusal>,
+}
+
+/// Who made something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signer {
+    /// Who has the key with this fingerprint.
+    Key(String),
+    /// Somebody for whom an issuer vouched.
+    Identity {
+        /// The subject of the certificate.
+        subject: String,
+        /// The address of the issuer.
+        issuer: String,
+    },
+}
+
+impl std::fmt::Display for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(fingerprint) => write!(f, "key {fingerprint}"),
+            Self::Identity { subject, issuer } => write!(f, "{subject} of {issuer}"),
+        }
+    }
+}
+
+/// Whose signatures are asked for: any of them.
+#[derive(Debug, Default)]
+pub struct Signers {
+    /// Keys.
+    pub keys: Vec<PublicKey>,
+    /// An identity.
+    pub identity: Option<TrustedIdentity>,
+}
+
+impl From<Vec<PublicKey>> for Signers {
+    fn from(keys: Vec<PublicKey>) -> Self {
+        Self { keys, identity: None }
+    }
 }
 
 /// Why something proves nothing.
@@ -71,6 +111,12 @@ pub enum Refusal {
     /// It was made by an identity.
     #[error("made with a certificate, not with a key")]
     Certificate,
+    /// It was made by an identity, in a form in which that is not verified here.
+    #[error("made with a certificate in the older form, which is not evaluated")]
+    OldCertificate,
+    /// It was not made by the identity that is wanted, or does not prove it.
+    #[error("not by the identity that is wanted: {reason}")]
+    Identity { reason: String },
     /// None of the keys made it.
     #[error("made by none of the keys")]
     NoKey,
@@ -109,11 +155,11 @@ impl Record {
 
     fn new(digest: &Digest, form: Form, judged: Judged) -> Self {
         let Judged { predicate_type, names, result } = judged;
-        let (key, refused) = match result {
-            Ok(key) => (Some(key.fingerprint()), None),
+        let (signer, refused) = match result {
+            Ok(signer) => (Some(signer), None),
             Err(refusal) => (None, Some(refusal)),
         };
-        Self { digest: digest.clone(), form, predicate_type, names, key, refused }
+        Self { digest: digest.clone(), form, predicate_type, names, signer, refused }
     }
 }
 
@@ -122,7 +168,7 @@ impl Record {
 struct Judged {
     predicate_type: Option<String>,
     names: Vec<String>,
-    result: Result<PublicKey, Refusal>,
+    result: Result<Signer, Refusal>,
 }
 
 impl Judged {
@@ -135,20 +181,20 @@ impl Judged {
 ///
 /// # Errors
 /// When the layout cannot be read. What proves nothing is no error.
-pub fn judge(layout: &Layout, image: &Digest, keys: &[PublicKey]) -> Result<Vec<Record>, SignError> {
+pub fn judge(layout: &Layout, image: &Digest, signers: &Signers) -> Result<Vec<Record>, SignError> {
     let attached = Attached::read(layout, image)?;
     let simple =
-        attached.simple.iter().map(|found| Record::new(&found.digest, Form::Simple, signature(found, image, keys)));
+        attached.simple.iter().map(|found| Record::new(&found.digest, Form::Simple, signature(found, image, signers)));
     let envelopes = attached.envelopes.iter().map(|(digest, envelope)| {
         let judged = match envelope {
-            Ok(found) => statement(found, image, keys),
+            Ok(found) => statement(found, image, &signers.keys),
             Err(reason) => Judged::refused(Refusal::Unreadable { reason: reason.clone() }),
         };
         Record::new(digest, Form::Envelope, judged)
     });
     let bundles = attached.bundles.iter().map(|(digest, found)| {
         let judged = match found {
-            Ok(found) => bundle(found, image, keys),
+            Ok(found) => bundle(found, image, signers),
             Err(reason) => Judged::refused(Refusal::Unreadable { reason: reason.clone() }),
         };
         Record::new(digest, Form::Bundle, judged)
@@ -156,7 +202,7 @@ pub fn judge(layout: &Layout, image: &Digest, keys: &[PublicKey]) -> Result<Vec<
     Ok(simple.chain(envelopes).chain(bundles).collect())
 }
 
-fn signature(found: &SimpleSignature, image: &Digest, keys: &[PublicKey]) -> Judged {
+fn signature(found: &SimpleSignature, image: &Digest, signers: &Signers) -> Judged {
     let payload = match &found.payload {
         Ok(payload) => payload,
         Err(reason) => return Judged::refused(Refusal::Unreadable { reason: reason.clone() }),
@@ -164,30 +210,36 @@ fn signature(found: &SimpleSignature, image: &Digest, keys: &[PublicKey]) -> Jud
     let Some(said) = Payload::parse(payload) else {
         return Judged::refused(Refusal::Unreadable { reason: "not a signature of an image".to_owned() });
     };
-    let made_by = |signature: &Vec<u8>| keys.iter().find(|key| key.verifies(payload, signature));
+    let made_by = |signature: &Vec<u8>| signers.keys.iter().find(|key| key.verifies(payload, signature));
     let result = match &found.signature {
         None => Err(Refusal::NoSignature),
         Some(signature) => match made_by(signature) {
+            None if found.has_certificate && signers.identity.is_some() => Err(Refusal::OldCertificate),
             None if found.has_certificate => Err(Refusal::Certificate),
             None => Err(Refusal::NoKey),
             Some(_) if said.image() != image.to_string() => Err(Refusal::OtherImage { found: said.image().to_owned() }),
-            Some(key) => Ok(key.clone()),
+            Some(key) => Ok(Signer::Key(key.fingerprint())),
         },
     };
     Judged { predicate_type: Some(SIGNATURE.to_owned()), names: vec![said.reference().to_owned()], result }
 }
 
-fn bundle(found: &Bundle, image: &Digest, keys: &[PublicKey]) -> Judged {
+fn bundle(found: &Bundle, image: &Digest, signers: &Signers) -> Judged {
     let SignatureContent::DsseEnvelope(envelope) = &found.content else {
         return Judged::refused(Refusal::OtherImage { found: "a file, not an image".to_owned() });
     };
-    let judged = statement(envelope, image, keys);
-    match judged.result {
-        Err(Refusal::NoKey) if maker(found) == Maker::Certificate => {
-            Judged { result: Err(Refusal::Certificate), ..judged }
-        }
-        _ => judged,
+    let judged = statement(envelope, image, &signers.keys);
+    if judged.result != Err(Refusal::NoKey) || maker(found) == Maker::Key {
+        return judged;
     }
+    let result = match &signers.identity {
+        None => Err(Refusal::Certificate),
+        Some(identity) => identity
+            .verify(found, image)
+            .map(|Found { subject, issuer }| Signer::Identity { subject, issuer })
+            .map_err(|reason| Refusal::Identity { reason }),
+    };
+    Judged { result, ..judged }
 }
 
 fn statement(envelope: &DsseEnvelope, image: &Digest, keys: &[PublicKey]) -> Judged {
@@ -203,7 +255,7 @@ fn statement(envelope: &DsseEnvelope, image: &Digest, keys: &[PublicKey]) -> Jud
         Err(DsseError::NoKey) => Err(Refusal::NoKey),
         Err(error @ DsseError::PayloadType { .. }) => Err(Refusal::Unreadable { reason: error.to_string() }),
         Ok(_) if names.is_none() => Err(Refusal::OtherImage { found: about(&said) }),
-        Ok((_, key)) => Ok(key.clone()),
+        Ok((_, key)) => Ok(Signer::Key(key.fingerprint())),
     };
     let names = names.unwrap_or_default().into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect();
     Judged { predicate_type: Some(said.predicate_type), names, result }

@@ -11,21 +11,25 @@ mod bundle;
 mod consumers;
 mod dsse;
 mod error;
+mod identity;
 mod judge;
 mod key;
 pub mod policy;
 mod simple;
 mod statement;
+mod token;
 mod write;
 
 pub use bundle::{BUNDLE_TYPE, SIGNATURE};
 pub use consumers::{Consumer, Opinion, Question};
 pub use dsse::DsseError;
 pub use error::SignError;
-pub use judge::{Form, Record, Refusal, judge};
+pub use identity::{IdentityError, SubjectRule, TrustedIdentity, WantedIdentity};
+pub use judge::{Form, Record, Refusal, Signer, Signers, judge};
 pub use key::{KeyError, KeyForm, Passphrase, PublicKey, SigningKey};
 pub use simple::tag_of;
 pub use statement::{Statement, StatementError, Subject};
+pub use token::{JobIdentity, TokenError, preflight};
 pub use write::{CYCLONEDX, PROVENANCE, Predicate, Signed, attest, predicate_type, sign};
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Fixture {
 
     fn judge(&self, keys: &[&SigningKey]) -> Vec<Record> {
         let keys: Vec<_> = keys.iter().map(|key| key.public().clone()).collect();
-        judge(&self.layout, self.image.digest(), &keys).unwrap()
+        judge(&self.layout, self.image.digest(), &Signers::from(keys)).unwrap()
     }
 
     /// The only bundle, as JSON.
@@ -92,7 +92,7 @@ fn a_signature_is_in_both_forms_and_everybody_accepts_it() {
         records.iter().map(|record| (record.form, record.is_signature(), record.is_verified())).collect();
     assert_eq!(forms, [(Form::Simple, true, true), (Form::Bundle, true, true)]);
     assert!(records.iter().all(|record| record.names == [REPOSITORY]));
-    assert!(records.iter().all(|record| record.key.as_deref() == Some(&key(1).public().fingerprint())));
+    assert!(records.iter().all(|record| record.signer == Some(Signer::Key(key(1).public().fingerprint()))));
     assert!(fixture.opinions().iter().all(|(_, accepts)| *accepts), "{:?}", fixture.opinions());
 }
 
@@ -158,7 +158,7 @@ fn a_signature_of_another_image_proves_nothing() {
     fixture.layout.attach(other.descriptor(), &artifact, Attach::Beside).unwrap();
     let sig = fixture.layout.resolve(&tag_of(fixture.image.digest(), "sig")).unwrap().unwrap();
     fixture.layout.tag(&tag_of(other.digest(), "sig"), sig).unwrap();
-    let records = judge(&fixture.layout, other.digest(), &[key(1).public().clone()]).unwrap();
+    let records = judge(&fixture.layout, other.digest(), &Signers::from(vec![key(1).public().clone()])).unwrap();
     assert_eq!(
         refusals(&records),
         [format!("is about {}", fixture.image.digest()), format!("is about {}", fixture.image.digest())]
@@ -312,6 +312,36 @@ fn attestations_are_of_their_type() {
         assert!(Predicate::parse(type_, text.as_bytes()).is_err(), "{type_} {text}");
     }
     assert!(Predicate::parse("https://example.com/type", b"{}").is_ok());
+}
+
+#[test]
+fn an_older_attestation_is_read_as_cosign_writes_it() {
+    let fixture = Fixture::new();
+    let statement = |digest: &str| {
+        json!({"_type": "https://in-toto.io/Statement/v0.1", "predicateType": CYCLONEDX, "predicate": {},
+            "subject": [{"digest": {"sha256": digest}}]})
+    };
+    let envelope = |statement: &Value| {
+        let sealed = dsse::seal_statement(statement.to_string().as_bytes(), &key(1));
+        fixture.layout.write_json(&sealed, MediaType::from(simple::ENVELOPE_TYPE)).unwrap()
+    };
+    let mut unversioned = statement(fixture.image.digest().digest());
+    unversioned["_type"] = json!("https://in-toto.io/Statement/v9");
+    let layers = [
+        envelope(&statement(fixture.image.digest().digest())),
+        envelope(&statement(sha256(b"other").digest())),
+        envelope(&unversioned),
+        fixture.layout.write_blob(b"{}", MediaType::from(simple::ENVELOPE_TYPE)).unwrap(),
+    ];
+    let config = fixture.layout.write_json(&json!({}), MediaType::ImageConfig).unwrap();
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+    let descriptor = fixture.layout.write_json(&manifest, MediaType::ImageManifest).unwrap();
+    fixture.layout.tag(&tag_of(fixture.image.digest(), "att"), descriptor).unwrap();
+    let records = fixture.judge(&[&key(1)]);
+    assert!(records.iter().all(|record| record.form == Form::Envelope));
+    let said = refusals(&records);
+    assert_eq!(said[..2], ["ok".to_owned(), format!("is about {}", sha256(b"other"))]);
+    assert!(said[2..].iter().all(|said| said.starts_with("cannot be read")), "{said:?}");
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub const IMGBUILD_KEY_PASSPHRASE: Var = Var {
 /// cosign's name for the same.
 pub const COSIGN_PASSWORD: Var =
     Var { name: "COSIGN_PASSWORD", help: "the same, as cosign calls it; IMGBUILD_KEY_PASSPHRASE goes before it" };
+/// The identity token of a CI job.
+pub const SIGSTORE_ID_TOKEN: Var =
+    Var { name: "SIGSTORE_ID_TOKEN", help: "identity token of a CI job; keys identity tells who it would sign as" };
 /// Marks the children of one run, so that a later run can find what a killed one left behind.
 pub const IMGBUILD_RUN: Var =
     Var { name: "IMGBUILD_RUN", help: "set by imgbuild for the programs it runs; names the run they belong to" };
@@ -72,6 +75,7 @@ pub const ALL: &[Var] = &[
     IMGBUILD_SETUP_ROOT,
     IMGBUILD_KEY_PASSPHRASE,
     COSIGN_PASSWORD,
+    SIGSTORE_ID_TOKEN,
     IMGBUILD_RUN,
     IMGBUILD_LOG,
     GITLAB_CI,

@@ -83,6 +83,47 @@ fn an_image_is_accepted_by_everybody_or_the_reason_is_told() {
 }
 
 #[test]
+fn a_layout_elsewhere_is_signed_in_place_and_still_holds_one_image() {
+    let (project, _) = base::project(&base::layers());
+    let layout = format!("oci:{}", project.place("upstream").display());
+    project.run(&["keys", "generate", "fleet", "--no-passphrase"]).success();
+    let sign = ["sign", &layout, "--key", "fleet.key"];
+    project.run(&sign).failure(1, &["--repository"]);
+    for (repository, said) in [("short", "no repository"), ("registry.example.com/x:1", "no repository")] {
+        project.run(&[&sign[..], &["--repository", repository]].concat()).failure(1, &[said]);
+    }
+    project.run(&[&sign[..], &["--repository", "registry.example.com/x"]].concat()).success();
+    project.run(&["verify", &layout, "--key", "fleet.pub", "--as", "cosign2,cosign3,podman"]).success();
+    project.run(&["inspect", &layout]).success();
+    project.run(&["verify", "docker://registry.example.com/x:1", "--key", "fleet.pub"]).failure(1, &["oci:"]);
+    let identity = ["verify", &layout, "--certificate-identity", "me", "--certificate-oidc-issuer", "us"];
+    project.run(&identity).failure(2, &["--trusted-root"]);
+    project.write("root.json", "{}");
+    project.run(&[&identity[..], &["--trusted-root", "root.json"]].concat()).failure(1, &["root.json", "trusted root"]);
+}
+
+#[test]
+fn a_job_is_told_who_it_would_sign_as() {
+    let project = Project::new(&[]);
+    project.run(&["keys", "identity"]).failure(1, &["SIGSTORE_ID_TOKEN is not set", "id_tokens"]);
+    let with_token = |claims: &str| {
+        let encode = |text: &str| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, text);
+        let token = format!("{}.{}.c2VjcmV0", encode("{}"), encode(claims));
+        let mut command = project.command(&["keys", "identity"]);
+        Finished::of(&command.env("SIGSTORE_ID_TOKEN", token).output().unwrap())
+    };
+    let claims = |aud: &str| {
+        format!(
+            r#"{{"iss":"https://gitlab.com","aud":"{aud}","exp":99999999999,"ci_config_ref_uri":"gitlab.com/g/p//.gitlab-ci.yml@refs/heads/main"}}"#
+        )
+    };
+    let told = with_token(&claims("sigstore")).success().stdout;
+    assert!(told.contains("--certificate-identity https://gitlab.com/g/p//.gitlab-ci.yml@refs/heads/main\n"), "{told}");
+    let refused = with_token(&claims("vault")).failure(1, &["audience is `vault`"]);
+    assert!(!refused.stderr.contains("c2VjcmV0"), "{}", refused.stderr);
+}
+
+#[test]
 fn signing_twice_leaves_one_signature_and_gc_keeps_it() {
     let project = built();
     let index = || fs::read(project.store().join("oci/index.json")).unwrap();

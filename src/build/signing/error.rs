@@ -3,7 +3,7 @@
 use cap_std::fs_utf8::camino::Utf8PathBuf;
 
 use crate::sign::policy::{PolicyError, TargetError};
-use crate::sign::{KeyError, SignError};
+use crate::sign::{IdentityError, KeyError, SignError, TokenError};
 
 /// Signing, verifying or judging by a policy failed.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,12 @@ pub enum SigningError {
     Key { path: Utf8PathBuf, source: KeyError },
     #[error("asking for the passphrase of `{path}`; IMGBUILD_KEY_PASSPHRASE gives it without a terminal")]
     Ask { path: Utf8PathBuf, source: std::io::Error },
+    #[error("`{path}`")]
+    Identity { path: Utf8PathBuf, source: IdentityError },
+    #[error("SIGSTORE_ID_TOKEN is not set; in .gitlab-ci.yml: `id_tokens: {{SIGSTORE_ID_TOKEN: {{aud: sigstore}}}}`")]
+    NoToken,
+    #[error("nobody would issue a certificate for the token in SIGSTORE_ID_TOKEN")]
+    Token(#[source] TokenError),
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
     #[error("`{path}` is there already; keys are never overwritten")]
@@ -48,4 +54,11 @@ pub enum SigningError {
     NoProvenance { image: String },
     #[error("`{image}` was built from another lock than the one here; build it again, then attest")]
     OtherLock { image: String },
+}
+
+impl SigningError {
+    /// Whether somebody was asked and stopped the program instead.
+    pub(in crate::build) fn is_interruption(&self) -> bool {
+        matches!(self, Self::Ask { source, .. } if source.kind() == std::io::ErrorKind::Interrupted)
+    }
 }

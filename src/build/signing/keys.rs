@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::error::SigningError;
 use crate::build::BuildError;
 use crate::build::error::io;
-use crate::sign::{KeyForm, Passphrase, PublicKey, SigningKey};
-use crate::sys::{dirs, env, random};
+use crate::sign::{self, JobIdentity, KeyForm, Passphrase, PublicKey, SigningKey};
+use crate::sys::{clock, dirs, env, random};
 
 /// No key file is larger.
 const LIMIT: u64 = 64 << 10;
@@ -62,6 +62,15 @@ pub fn load_public(paths: &[Utf8PathBuf]) -> Result<Vec<PublicKey>, BuildError> 
 
 pub(super) fn public_key(path: &Utf8Path, file: &[u8]) -> Result<PublicKey, BuildError> {
     Ok(PublicKey::from_pem(file).map_err(|source| SigningError::Key { path: path.to_owned(), source })?)
+}
+
+/// Who this CI job would sign as, by its token in `SIGSTORE_ID_TOKEN`.
+///
+/// # Errors
+/// When there is none, or no certificate would be issued for it.
+pub fn identity() -> Result<JobIdentity, BuildError> {
+    let token = env::SIGSTORE_ID_TOKEN.get().ok_or(SigningError::NoToken)?;
+    Ok(sign::preflight(&token, clock::now_secs()).map_err(SigningError::Token)?)
 }
 
 /// Makes a pair: `<path>.key` and `<path>.pub`. The key is encrypted unless `plain`.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use error::SigningError;
 pub use provenance::BuilderId;
-pub use verify::{Report, VerifySettings, verify};
+pub use verify::{IdentityRule, Report, VerifySettings, verify};
 
 use super::audit::{Event, Verb};
 use super::error::io;
@@ -20,8 +20,8 @@ use super::{BuildError, Project, Session, chain};
 use crate::model::{ImageLocator, Reference};
 use crate::oci::layout::{LayoutError, attached_to};
 use crate::oci::{Image, Layout};
-pub use crate::sign::Consumer;
 use crate::sign::{self, PROVENANCE, Predicate, SignError, Signed, SigningKey};
+pub use crate::sign::{Consumer, SubjectRule, WantedIdentity};
 use crate::sys::dirs;
 
 /// What was signed.

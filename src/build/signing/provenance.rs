@@ -2,14 +2,13 @@
 //!
 //! What is in it is documented in `docs/signing.md`, which `buildType` points to.
 
-use cap_std::fs_utf8::Dir;
-use cap_std::fs_utf8::camino::Utf8Path;
+use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use super::error::SigningError;
 use crate::build::{BuildError, Project};
 use crate::config::{
-    Archive, Lock, LockedPackage, LockedTier1, LockedTier2, PackageSet, Tier1Source, definition_digest,
+    Archive, LOCK_FILE, LockedPackage, LockedTier1, LockedTier2, PackageSet, Tier1Source, definition_digest,
 };
 use crate::model::{Digest, HostName, ImageLocator, TierName};
 use crate::oci::{BASE_DIGEST, BASE_NAME, Image};
@@ -37,7 +36,6 @@ impl BuilderId {
 /// What decides an image: the parts of the definition and the lock that are about it.
 struct Decided<'p> {
     definition: String,
-    lock: &'p Lock,
     dependencies: Vec<Value>,
     kernel: Value,
     /// The image it is a copy of.
@@ -64,13 +62,14 @@ pub(super) fn of(
     }
     let mut dependencies = vec![base(image), commit(project)].into_iter().flatten().collect::<Vec<_>>();
     dependencies.extend(decided.dependencies);
+    let lock = crate::oci::sha256(&project.read(LOCK_FILE)?);
     let content = json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": {
                 "image": name,
                 "definition": {"digest": {"sha256": decided.definition}},
-                "lock": {"digest": {"sha256": crate::oci::sha256(decided.lock.to_toml().as_bytes()).digest()}},
+                "lock": {"digest": {"sha256": lock.digest()}},
             },
             "internalParameters": {
                 "sourceDateEpoch": project.epoch().as_secs(),
@@ -94,26 +93,26 @@ fn decided<'p>(project: &'p Project, name: &str) -> Option<Decided<'p>> {
         ("tier1", tier) => {
             let tier: TierName = tier.parse().ok()?;
             let digest = definition_digest(&(root, definition.tier1.get(&tier)?)).to_string();
-            Some(of_tier1(digest, lock, lock.tier1.get(&tier)?))
+            Some(of_tier1(digest, lock.tier1.get(&tier)?))
         }
         ("tier2", tier) => {
             let tier: TierName = tier.parse().ok()?;
             let written = definition.tier2.get(&tier)?;
             let sets: Vec<_> = written.modules.iter().map(|set| definition.kmods.get(set)).collect();
             let digest = definition_digest(&(root, written, sets)).to_string();
-            Some(of_tier2(digest, lock, lock.tier2.get(&tier)?))
+            Some(of_tier2(digest, lock.tier2.get(&tier)?))
         }
         ("tier3", host) => {
             let host: HostName = host.parse().ok()?;
             let digest = definition_digest(&(root, definition.hosts.get(&host)?)).to_string();
             // Everything else is the affair of the image below.
-            Some(Decided { definition: digest, lock, dependencies: Vec::new(), kernel: Value::Null, upstream: None })
+            Some(Decided { definition: digest, dependencies: Vec::new(), kernel: Value::Null, upstream: None })
         }
         _ => None,
     }
 }
 
-fn of_tier1<'p>(definition: String, lock: &'p Lock, locked: &'p LockedTier1) -> Decided<'p> {
+fn of_tier1<'p>(definition: String, locked: &'p LockedTier1) -> Decided<'p> {
     let upstream = match &locked.source {
         Tier1Source::Mirror { image, .. } => Some(&image.resolved),
         Tier1Source::Bootstrap { .. } => None,
@@ -130,17 +129,17 @@ fn of_tier1<'p>(definition: String, lock: &'p Lock, locked: &'p LockedTier1) -> 
             all
         }
     };
-    Decided { definition, lock, dependencies, kernel: json!({"release": locked.kernel.to_string()}), upstream }
+    Decided { definition, dependencies, kernel: json!({"release": locked.kernel.to_string()}), upstream }
 }
 
-fn of_tier2<'p>(definition: String, lock: &'p Lock, locked: &LockedTier2) -> Decided<'p> {
+fn of_tier2(definition: String, locked: &LockedTier2) -> Decided<'static> {
     let mut dependencies = of_packages(&locked.packages);
     dependencies.extend(locked.modules.values().flat_map(|module| of_packages(&module.packages)));
     dependencies.extend(locked.kernel.swap.iter().flat_map(|swap| of_packages(&swap.packages)));
     dependencies.sort_by_cached_key(ToString::to_string);
     dependencies.dedup();
     let kernel = json!({"release": locked.kernel.release.to_string(), "reason": locked.kernel.reason});
-    Decided { definition, lock, dependencies, kernel, upstream: None }
+    Decided { definition, dependencies, kernel, upstream: None }
 }
 
 fn of_packages(set: &PackageSet) -> Vec<Value> {
@@ -181,28 +180,76 @@ fn commit(project: &Project) -> Option<Value> {
 /// gitrepository-layout(5): `HEAD` is a commit, or names a file or a line of `packed-refs` that is.
 fn head_of(folder: &Utf8Path) -> Option<String> {
     let git = git_folder(folder)?;
-    let head = git.read_to_string("HEAD").ok()?;
+    let head = read(&git, "HEAD")?;
     let Some(reference) = head.trim().strip_prefix("ref: ") else { return commit_id(&head) };
     // In a linked work tree branches are kept with the clone.
-    let common = git.read_to_string("commondir").ok().and_then(|path| dirs::open(Utf8Path::new(path.trim())).ok());
-    let git = common.as_ref().unwrap_or(&git);
-    let loose = git.read_to_string(reference).ok().and_then(|text| commit_id(&text));
-    loose.or_else(|| {
-        let packed = git.read_to_string("packed-refs").ok()?;
-        packed.lines().find_map(|line| commit_id(line.strip_suffix(reference)?))
-    })
+    let common = read(&git, "commondir").map_or_else(|| git.clone(), |path| git.join(path.trim()));
+    let loose = read(&common, reference).and_then(|text| commit_id(&text));
+    loose.or_else(|| read(&common, "packed-refs")?.lines().find_map(|line| commit_id(line.strip_suffix(reference)?)))
 }
 
-fn git_folder(folder: &Utf8Path) -> Option<Dir> {
+/// The folder `.git`, or the one that a file of this name points to.
+fn git_folder(folder: &Utf8Path) -> Option<Utf8PathBuf> {
     let path = folder.join(".git");
-    dirs::open(&path).ok().or_else(|| {
-        let text = dirs::open(folder).ok()?.read_to_string(".git").ok()?;
-        dirs::open(&folder.join(text.trim().strip_prefix("gitdir: ")?)).ok()
-    })
+    match read(folder, ".git") {
+        Some(text) => Some(folder.join(text.trim().strip_prefix("gitdir: ")?)),
+        None => dirs::exists(&path).then_some(path),
+    }
+}
+
+fn read(folder: &Utf8Path, name: &str) -> Option<String> {
+    // Branches may have slashes in their names, but lead nowhere else.
+    dirs::open(folder).ok()?.read_to_string(name).ok()
 }
 
 fn commit_id(text: &str) -> Option<String> {
     let text = text.trim();
     let valid = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     valid.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests write a repository")]
+mod tests {
+    use super::*;
+
+    const COMMIT: &str = "193b5bd7d3985809503963ae400594ea16df31cf";
+
+    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, Utf8PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        for (name, text) in files {
+            let file = path.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        (folder, path)
+    }
+
+    #[test]
+    fn the_commit_is_found_wherever_git_keeps_it() {
+        let line = format!("{COMMIT}\n");
+        let packed = format!("# pack-refs\n{COMMIT} refs/heads/a/b\n");
+        for (what, files, found) in [
+            ("a branch", vec![(".git/HEAD", "ref: refs/heads/a/b\n"), (".git/refs/heads/a/b", line.as_str())], true),
+            ("no branch", vec![(".git/HEAD", line.as_str())], true),
+            ("packed", vec![(".git/HEAD", "ref: refs/heads/a/b\n"), (".git/packed-refs", packed.as_str())], true),
+            (
+                "a linked work tree",
+                vec![
+                    (".git", "gitdir: clone/.git/worktrees/w\n"),
+                    ("clone/.git/worktrees/w/HEAD", "ref: refs/heads/main\n"),
+                    ("clone/.git/worktrees/w/commondir", "../..\n"),
+                    ("clone/.git/refs/heads/main", line.as_str()),
+                ],
+                true,
+            ),
+            ("no commit yet", vec![(".git/HEAD", "ref: refs/heads/main\n")], false),
+            ("a way out", vec![(".git/HEAD", "ref: ../secret\n"), ("secret", line.as_str())], false),
+            ("nothing", vec![], false),
+        ] {
+            let (_folder, path) = folder(&files);
+            assert_eq!(head_of(&path).as_deref(), found.then_some(COMMIT), "{what}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Verifying an image offline, and asking everybody who might.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 
 use cap_std::fs_utf8::camino::{Utf8Path, Utf8PathBuf};
 use oci_spec::image::Digest;
@@ -10,17 +11,24 @@ use super::error::SigningError;
 use super::policy::load_policy;
 use super::{failed, keys, open, repository_of};
 use crate::build::audit::{Event, Verb};
+use crate::build::error::io;
 use crate::build::{BuildError, Project, Session};
 use crate::model::{ImageLocator, Reference};
 use crate::oci::Layout;
 use crate::sign::policy::{Identity, Outcome, Policy, Requirement, SigstoreSigned, Target, decide};
-use crate::sign::{self, Consumer, Opinion, PublicKey, Question, Record};
+use crate::sign::{self, Consumer, Opinion, PublicKey, Question, Record, Signers, TrustedIdentity, WantedIdentity};
+use crate::sys::dirs;
+
+/// No trusted root is larger.
+const ROOT_LIMIT: u64 = 4 << 20;
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
 pub struct VerifySettings {
     /// Any of these must have signed.
     pub keys: Vec<PublicKey>,
+    /// Or this identity.
+    pub identity: Option<IdentityRule>,
     /// A policy as hosts have it; its keys count where no others are given.
     pub policy: Option<Utf8PathBuf>,
     /// Where the paths of keys in the policy begin: the root of a host's files.
@@ -31,6 +39,15 @@ pub struct VerifySettings {
     pub consumers: Vec<Consumer>,
     /// Attestations of these types must be there.
     pub attestations: Vec<String>,
+}
+
+/// An identity that is trusted.
+#[derive(Debug, Clone)]
+pub struct IdentityRule {
+    /// File with the authorities and logs that may vouch for it.
+    pub trusted_root: Utf8PathBuf,
+    /// Who.
+    pub wanted: WantedIdentity,
 }
 
 /// What was found.
@@ -74,8 +91,8 @@ pub fn verify(
     let step = session.step(format!("verify {locator}"))?;
     let (layout, image) = open(session, locator)?;
     let subject = Subject::new(project, locator, &layout, image.digest(), settings)?;
-    let keys = subject.keys()?;
-    let records = sign::judge(&layout, image.digest(), &keys).map_err(failed(locator))?;
+    let signers = subject.signers()?;
+    let records = sign::judge(&layout, image.digest(), &signers).map_err(failed(locator))?;
     let outcome = subject.podman(&records)?;
     let question = Question { records: &records, repository: subject.repository.as_deref(), policy: &outcome };
     let opinions: Vec<_> = Consumer::ALL.into_iter().map(|consumer| question.ask(consumer)).collect();
@@ -128,9 +145,15 @@ impl<'a> Subject<'a> {
         Ok(Self { locator, layout, image, settings, policy, repository, target })
     }
 
+    fn signers(&self) -> Result<Signers, BuildError> {
+        let identity = self.settings.identity.as_ref().map(load_identity).transpose()?;
+        Ok(Signers { keys: self.keys()?, identity })
+    }
+
     /// The keys given, else those of the rule that a host would go by.
     fn keys(&self) -> Result<Vec<PublicKey>, BuildError> {
-        let (Some(policy), Some(target), true) = (&self.policy, &self.target, self.settings.keys.is_empty()) else {
+        let asked = !self.settings.keys.is_empty() || self.settings.identity.is_some();
+        let (Some(policy), Some(target), false) = (&self.policy, &self.target, asked) else {
             return Ok(self.settings.keys.clone());
         };
         let mut found = Vec::new();
@@ -155,10 +178,19 @@ impl<'a> Subject<'a> {
             return strict_policy(&target, records);
         };
         decide(policy, &target).evaluate(&target, |signed| match rule_keys(signed, &self.settings.root)? {
-            Ok(keys) => Ok(Ok(sign::judge(self.layout, self.image, &keys).map_err(failed(self.locator))?)),
+            Ok(keys) => Ok(Ok(sign::judge(self.layout, self.image, &keys.into()).map_err(failed(self.locator))?)),
             Err(reason) => Ok(Err(reason)),
         })
     }
+}
+
+fn load_identity(rule: &IdentityRule) -> Result<TrustedIdentity, BuildError> {
+    let path = &rule.trusted_root;
+    let mut bytes = Vec::new();
+    let file = dirs::open_file(path).map_err(io("opening the trusted root", path))?;
+    file.take(ROOT_LIMIT).read_to_end(&mut bytes).map_err(io("reading the trusted root", path))?;
+    let failed = |source| SigningError::Identity { path: path.clone(), source };
+    Ok(TrustedIdentity::new(&bytes, rule.wanted.clone()).map_err(failed)?)
 }
 
 /// The policy that this program writes: any of the keys, for the repository the image is taken from.

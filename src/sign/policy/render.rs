@@ -123,7 +123,7 @@ impl Trust {
 
 /// Named by what it is, so that replacing a key never changes the meaning of a path.
 fn key_path(key: &PublicKey) -> String {
-    format!("{KEY_FOLDER}/{}.pub", &key.fingerprint()[..16])
+    format!("{KEY_FOLDER}/{}.pub", key.fingerprint())
 }
 
 fn reject() -> Requirements {

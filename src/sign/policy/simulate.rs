@@ -94,7 +94,8 @@ fn by_records(signed: &SigstoreSigned, target: &Target, records: &[Record]) -> O
         match &record.refused {
             Some(refusal) => refused.push(refusal.to_string()),
             None if matches_identity(wanted, target, name) => {
-                return accepted(format!("signed by key {} for {name}", record.key.as_deref().unwrap_or_default()));
+                let signer = record.signer.as_ref().map(ToString::to_string).unwrap_or_default();
+                return accepted(format!("signed by {signer} for {name}"));
             }
             None => refused.push(format!("signed for `{name}`, which is not what the rule asks for")),
         }
