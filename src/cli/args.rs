@@ -142,7 +142,7 @@ pub(super) enum Command {
     /// Explain a code of a check, or list all codes
     Explain(explain::Args),
     // A comment here would hide the long help of the arguments.
-    Disk(disk::Args),
+    Disk(Box<disk::Args>),
     /// Boot a disk in QEMU and wait for its login prompt
     Boot(boot::Args),
     /// Remove from the store what no image and no lock needs

@@ -9,7 +9,7 @@ use super::Context;
 use super::disk_verify;
 use super::error::{CliError, chain};
 use super::exit;
-use crate::build::disk::{self, Credential, DiskFormat, DiskReport, DiskRequest, MadeDisk, SectorSize};
+use crate::build::disk::{self, Credential, DiskFormat, DiskLayout, DiskReport, DiskRequest, MadeDisk, SectorSize};
 use crate::model::{ByteSize, HostName, ImageLocator, Karg, Reference};
 
 /// Make a bootable disk of an image, or look into one
@@ -53,6 +53,9 @@ struct Make {
     /// Bytes of a sector of the device it is for: 512 or 4096
     #[arg(long, value_name = "BYTES", default_value_t)]
     sector_size: SectorSize,
+    /// What the root file system holds; `auto` is composefs, and tells what an image lacks for it
+    #[arg(long, value_enum, value_name = "LAYOUT", default_value_t)]
+    layout: Layout,
     /// Further kernel argument; may be given several times
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     karg: Vec<Karg>,
@@ -84,6 +87,18 @@ enum Format {
     Raw,
     /// QEMU's own
     Qcow2,
+}
+
+/// Layout of the root file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Layout {
+    /// Whatever the image supports
+    #[default]
+    Auto,
+    /// The image in a composefs repository: read-only, updated as a whole
+    Composefs,
+    /// The image's own files: writable, and never updated as an image
+    Plain,
 }
 
 /// `auto` or a number of bytes.
@@ -128,6 +143,10 @@ impl Make {
             size: self.size.0,
             sector: self.sector_size,
             kargs: self.karg,
+            layout: match self.layout {
+                Layout::Auto | Layout::Composefs => DiskLayout::Composefs,
+                Layout::Plain => DiskLayout::Plain,
+            },
             host: self.host,
             credentials: self.credential,
             update_from: self.update_from,
@@ -142,8 +161,17 @@ impl Make {
 fn show_made(out: &mut dyn Write, made: &MadeDisk) -> std::io::Result<()> {
     writeln!(out, "disk          {}  ({}, {}, {} free)", made.disk, made.format, made.size, made.free)?;
     writeln!(out, "image         {}  {}", made.image, made.digest)?;
-    writeln!(out, "composefs     {}  ({} objects)", made.composefs, made.objects)?;
+    match &made.composefs {
+        Some(id) => writeln!(out, "composefs     {id}  ({} objects)", made.objects)?,
+        None => writeln!(out, "composefs     no: the image's own files, which no update replaces")?,
+    }
     writeln!(out, "command line  {}", made.command_line)?;
+    let grows = if made.grows {
+        "with its device, on the first boot"
+    } else {
+        "no: the image has no systemd-repart with a definition"
+    };
+    writeln!(out, "grows         {grows}")?;
     writeln!(out, "updates from  {}", made.update_from)?;
     writeln!(out, "sealed        {}", if made.sealed { "yes" } else { "no: unlocked" })
 }
