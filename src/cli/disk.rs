@@ -29,7 +29,7 @@ pub(super) struct Args {
 /// What else can be done with disks.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the partitions of a disk, its EFI system partition and what it boots
+    /// Show the partitions of a disk, its boot files, deployments and what it boots
     Inspect(Inspect),
     Verify(disk_verify::Args),
 }
@@ -192,6 +192,20 @@ fn show(out: &mut dyn Write, report: &DiskReport) -> std::io::Result<()> {
             .iter()
             .try_for_each(|file| writeln!(out, "  {:>10}  {}", ByteSize(file.size).to_string(), file.path))?;
     }
+    if let Some(root) = &report.content.root {
+        let (size, free) = (ByteSize(root.size), ByteSize(root.free));
+        writeln!(out, "root          {size}, {free} free, {} files, {}", root.files, root.uuid)?;
+        if root.objects > 0 {
+            writeln!(out, "repository    {} objects, {}", root.objects, ByteSize(root.object_bytes))?;
+        }
+        for deployment in &root.deployments {
+            writeln!(out, "deployment    {}", deployment.id)?;
+            writeln!(out, "  manifest    {}", deployment.manifest)?;
+            writeln!(out, "  updates     {}", deployment.source)?;
+            writeln!(out, "  kernel      {}  ({})", deployment.boot_digest, deployment.boot_type)?;
+        }
+    }
+    report.content.unread_root.iter().try_for_each(|reason| writeln!(out, "root          not read: {reason}"))?;
     for boot in &report.boots {
         writeln!(out, "boots         {}", boot.title)?;
         boot.composefs.iter().try_for_each(|id| writeln!(out, "  composefs   {id}"))?;
