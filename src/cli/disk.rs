@@ -9,7 +9,7 @@ use super::Context;
 use super::disk_verify;
 use super::error::{CliError, chain};
 use super::exit;
-use crate::build::disk::{self, Credential, DiskFormat, DiskReport, DiskRequest, MadeDisk, SectorSize};
+use crate::build::disk::{self, Credential, DiskFormat, DiskLayout, DiskReport, DiskRequest, MadeDisk, SectorSize};
 use crate::model::{ByteSize, HostName, ImageLocator, Karg, Reference};
 
 /// Make a bootable disk of an image, or look into one
@@ -29,7 +29,7 @@ pub(super) struct Args {
 /// What else can be done with disks.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the partitions of a disk, its EFI system partition and what it boots
+    /// Show the partitions of a disk, its boot files, deployments and what it boots
     Inspect(Inspect),
     Verify(disk_verify::Args),
 }
@@ -53,6 +53,9 @@ struct Make {
     /// Bytes of a sector of the device it is for: 512 or 4096
     #[arg(long, value_name = "BYTES", default_value_t)]
     sector_size: SectorSize,
+    /// What the root file system holds; `auto` is composefs, and tells what an image lacks for it
+    #[arg(long, value_enum, value_name = "LAYOUT", default_value_t)]
+    layout: Layout,
     /// Further kernel argument; may be given several times
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     karg: Vec<Karg>,
@@ -87,6 +90,18 @@ enum Format {
     Raw,
     /// QEMU's own
     Qcow2,
+}
+
+/// Layout of the root file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Layout {
+    /// Whatever the image supports
+    #[default]
+    Auto,
+    /// The image in a composefs repository: read-only, updated as a whole
+    Composefs,
+    /// The image's own files: writable, and never updated as an image
+    Plain,
 }
 
 /// `auto` or a number of bytes.
@@ -131,6 +146,10 @@ impl Make {
             size: self.size.0,
             sector: self.sector_size,
             kargs: self.karg,
+            layout: match self.layout {
+                Layout::Auto | Layout::Composefs => DiskLayout::Composefs,
+                Layout::Plain => DiskLayout::Plain,
+            },
             host: self.host,
             credentials: self.credential,
             update_from: self.update_from,
@@ -146,8 +165,17 @@ impl Make {
 fn show_made(out: &mut dyn Write, made: &MadeDisk) -> std::io::Result<()> {
     writeln!(out, "disk          {}  ({}, {}, {} free)", made.disk, made.format, made.size, made.free)?;
     writeln!(out, "image         {}  {}", made.image, made.digest)?;
-    writeln!(out, "composefs     {}  ({} objects)", made.composefs, made.objects)?;
+    match &made.composefs {
+        Some(id) => writeln!(out, "composefs     {id}  ({} objects)", made.objects)?,
+        None => writeln!(out, "composefs     no: the image's own files, which no update replaces")?,
+    }
     writeln!(out, "command line  {}", made.command_line)?;
+    let grows = if made.grows {
+        "with its device, on the first boot"
+    } else {
+        "no: the image has no systemd-repart with a definition"
+    };
+    writeln!(out, "grows         {grows}")?;
     writeln!(out, "updates from  {}", made.update_from)?;
     writeln!(out, "sealed        {}", sealed(made.sealed, made.signed_by.as_deref()))
 }
@@ -176,6 +204,20 @@ fn show(out: &mut dyn Write, report: &DiskReport) -> std::io::Result<()> {
             .iter()
             .try_for_each(|file| writeln!(out, "  {:>10}  {}", ByteSize(file.size).to_string(), file.path))?;
     }
+    if let Some(root) = &report.content.root {
+        let (size, free) = (ByteSize(root.size), ByteSize(root.free));
+        writeln!(out, "root          {size}, {free} free, {} files, {}", root.files, root.uuid)?;
+        if root.objects > 0 {
+            writeln!(out, "repository    {} objects, {}", root.objects, ByteSize(root.object_bytes))?;
+        }
+        for deployment in &root.deployments {
+            writeln!(out, "deployment    {}", deployment.id)?;
+            writeln!(out, "  manifest    {}", deployment.manifest)?;
+            writeln!(out, "  updates     {}", deployment.source)?;
+            writeln!(out, "  kernel      {}  ({})", deployment.boot_digest, deployment.boot_type)?;
+        }
+    }
+    report.content.unread_root.iter().try_for_each(|reason| writeln!(out, "root          not read: {reason}"))?;
     for boot in &report.boots {
         writeln!(out, "boots         {}", boot.title)?;
         boot.composefs.iter().try_for_each(|id| writeln!(out, "  composefs   {id}"))?;

@@ -256,3 +256,80 @@ impl<F> Seek for Qcow2<F> {
         Ok(self.position)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// Clusters of 64 KiB: header, first table, second table, and one cluster of data at 192 KiB.
+    fn image() -> Vec<u8> {
+        let mut bytes = vec![0; 4 << 16];
+        bytes[..4].copy_from_slice(&MAGIC);
+        let mut word = |at: usize, value: u32| bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        word(4, 3);
+        word(20, 16);
+        word(28, 2 << 16);
+        word(36, 1);
+        word(44, 1 << 16);
+        word(100, 104);
+        word((1 << 16) + 4, 2 << 16);
+        word((2 << 16) + 4, 3 << 16);
+        bytes[3 << 16..].fill(7);
+        bytes
+    }
+
+    fn read(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+        let mut disk = Qcow2::open(Cursor::new(bytes)).map_err(|error| error.to_string())?;
+        let mut content = Vec::new();
+        disk.read_to_end(&mut content).map_err(|error| error.to_string())?;
+        Ok(content)
+    }
+
+    #[test]
+    fn clusters_are_found_and_others_are_zeros() {
+        let expected = [vec![7; 1 << 16], vec![0; 1 << 16]].concat();
+        assert!(read(image()) == Ok(expected.clone()));
+        // A cluster that says it reads as zeros.
+        let mut bytes = image();
+        bytes[(2 << 16) + 7] |= 1;
+        assert!(read(bytes) == Ok(vec![0; 2 << 16]));
+        let mut disk = Qcow2::open(Cursor::new(image())).unwrap();
+        assert_eq!(disk.seek(SeekFrom::End(0)).unwrap(), 2 << 16);
+        disk.seek(SeekFrom::Start(0xfffe)).unwrap();
+        let mut around = [9; 4];
+        disk.read_exact(&mut around).unwrap();
+        assert_eq!(around, [7, 7, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_not_read_is_refused_by_name() {
+        for (at, value, said) in [
+            (7, 4, "another version"),
+            (15, 1, "a backing file"),
+            (35, 1, "encryption"),
+            (79, 1, "not closed"),
+            (79, 4, "external data"),
+            (23, 8, "impossible"),
+            (24, 0xff, "impossible"),
+            (39, 0, "too small"),
+            (41, 1, "outside of the file"),
+            (0, 0, "does not begin as one"),
+        ] {
+            let mut bytes = image();
+            bytes[at] = value;
+            let error = read(bytes).unwrap_err();
+            assert!(error.contains(said), "{at}: {error}");
+        }
+    }
+
+    #[test]
+    fn tables_that_lead_outside_are_damage() {
+        for (at, value) in [((1 << 16) + 3, 0xff), ((2 << 16), 0x40)] {
+            let mut bytes = image();
+            bytes[at] = value;
+            assert!(read(bytes).unwrap_err().contains("damaged"), "{at}");
+        }
+    }
+}

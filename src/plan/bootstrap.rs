@@ -47,6 +47,12 @@ pub fn bootstrap_files(tier: &Bootstrap) -> Vec<BootstrapFile> {
             0o755,
             include_str!("../../templates/bootstrap/dracut/37composefs/module-setup.sh"),
         ),
+        file("usr/lib/repart.d/50-root.conf", 0o644, include_str!("../../templates/bootstrap/grow/50-root.conf")),
+        file(
+            "usr/lib/systemd/system/systemd-repart.service.d/50-imgbuild.conf",
+            0o644,
+            include_str!("../../templates/bootstrap/grow/50-imgbuild.conf"),
+        ),
     ];
     let generated = [
         ("usr/lib/bootc/kargs.d/10-imgbuild-tier1.toml", kargs(&tier.kargs)),
@@ -94,9 +100,9 @@ mod tests {
     #[test]
     fn arguments_and_drivers_are_files_only_where_there_are_some() {
         let paths = |tier| bootstrap_files(&tier).iter().map(|file| file.path).collect::<Vec<_>>();
-        assert_eq!(paths(tier(&[], &[])).len(), 4);
+        assert_eq!(paths(tier(&[], &[])).len(), 6);
         let all = paths(tier(&["console=ttyS0"], &["virtio_blk"]));
-        assert_eq!(all.len(), 6);
+        assert_eq!(all.len(), 8);
         assert!(all.is_sorted());
     }
 

@@ -6,6 +6,7 @@ mod host;
 #[expect(dead_code, reason = "the tests of `imgbuild check` use the rest")]
 #[path = "../support/small_image.rs"]
 mod image;
+mod plain;
 mod refused;
 mod verify;
 

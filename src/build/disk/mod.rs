@@ -17,7 +17,7 @@ use super::preflight::{self, Needs};
 use super::{BuildError, Project, Session, chain, images, seal};
 use crate::disk::ALIGNMENT;
 pub use crate::disk::SectorSize;
-use crate::disk::assemble::{AssembleError, AssembleRequest, Assembled, ESP_SIZE, assemble};
+use crate::disk::assemble::{AssembleError, AssembleRequest, Assembled, ESP_SIZE, assemble, assemble_plain};
 use crate::disk::boot::Check;
 use crate::model::{ByteSize, HostName, ImageLocator, Karg, Machine, Reference, SourceDateEpoch, UnknownMachine};
 use crate::oci::{Image, Layout};
@@ -47,6 +47,8 @@ pub struct DiskRequest {
     pub sector: SectorSize,
     /// Kernel arguments besides the image's own.
     pub kargs: Vec<Karg>,
+    /// What the root file system holds.
+    pub layout: DiskLayout,
     /// The host of the project it is for, when the image is one that hosts share.
     pub host: Option<HostName>,
     /// Credentials for this disk alone.
@@ -57,6 +59,16 @@ pub struct DiskRequest {
     pub enrol: bool,
     /// Whether a file that is there may be overwritten.
     pub overwrite: bool,
+}
+
+/// What a root file system holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DiskLayout {
+    /// The image in a composefs repository; refused with the reason where the image cannot boot from one.
+    #[default]
+    Composefs,
+    /// The image's own tree.
+    Plain,
 }
 
 /// A disk that was made.
@@ -73,8 +85,8 @@ pub struct MadeDisk {
     pub image: String,
     /// Digest of its manifest.
     pub digest: String,
-    /// Name of the deployment.
-    pub composefs: String,
+    /// Name of the deployment; none of a plain root.
+    pub composefs: Option<String>,
     /// Whether only what the image's digest covers can be read and booted.
     pub sealed: bool,
     /// Whose certificate came with the signature of the unified kernel, where it is signed.
@@ -85,6 +97,8 @@ pub struct MadeDisk {
     pub free: ByteSize,
     /// The kernel's command line.
     pub command_line: String,
+    /// Whether the root partition becomes as large as the device on the first boot.
+    pub grows: bool,
     /// Where the host's updates come from.
     pub update_from: String,
     /// Time it took.
@@ -175,7 +189,8 @@ pub fn make(session: &Session, project: Option<&Project>, request: &DiskRequest)
         size: ByteSize(assembled.layout.size()),
         image: request.image.to_string(),
         digest: image.digest().to_string(),
-        composefs: assembled.id.to_string(),
+        composefs: assembled.id.map(|id| id.to_string()),
+        grows: assembled.grows,
         sealed: assembled.check == Check::Required && assembled.signer.is_some(),
         signed_by: assembled.signer,
         objects: assembled.objects,
@@ -221,7 +236,11 @@ fn assemble_into(
     };
     loop {
         let mut target = Watched { file: output.file(), interrupt: &session.interrupt, step };
-        match assemble(&mut target, &wanted) {
+        let assembled = match request.layout {
+            DiskLayout::Composefs => assemble(&mut target, &wanted),
+            DiskLayout::Plain => assemble_plain(&mut target, &wanted),
+        };
+        match assembled {
             // Large kernels: once more from the beginning, now that it is known how large they are.
             Err(AssembleError::EspTooSmall { needed, given }) if given == ESP_SIZE => {
                 output.file().set_len(0).map_err(super::error::io("emptying", output.path()))?;
@@ -312,6 +331,7 @@ mod tests {
                 size: None,
                 sector: SectorSize::default(),
                 kargs: Vec::new(),
+                layout: DiskLayout::default(),
                 host: None,
                 credentials: Vec::new(),
                 update_from: update_from.map(|text| text.parse().unwrap()),

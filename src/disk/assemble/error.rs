@@ -34,6 +34,11 @@ pub enum AssembleError {
     /// The initramfs decides whether the image boots.
     #[error("the initramfs `{path}` cannot be read")]
     Initramfs { path: Lossy, source: InitramfsError },
+    /// Its entries would be in the image's own `/boot`.
+    #[error(
+        "a plain root boots by systemd-boot, and the image has grub; have systemd-boot in it, and no `/usr/lib/bootupd`"
+    )]
+    PlainGrub,
     /// Only a host's own files are added to a disk.
     #[error("`{path}` is neither in /etc nor in /var, and the rest of the disk is the image's")]
     NotState { path: String },

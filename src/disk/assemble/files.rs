@@ -11,7 +11,7 @@ use crate::oci::{ImageTree, LayerSource};
 
 /// Largest file that is held in memory for the EFI system partition. The largest initramfs of a distribution, with all
 /// firmware in it, has 300 MB.
-const LIMIT: u64 = 1 << 30;
+pub(super) const LIMIT: u64 = 1 << 30;
 
 /// Where files of this kind are found, as layers spell it.
 const WANTED: [&str; 8] = [

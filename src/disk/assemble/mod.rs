@@ -13,16 +13,18 @@ mod boot;
 mod error;
 mod files;
 mod objects;
+mod plain;
 mod root;
 mod state;
 mod unified;
 
 pub use error::AssembleError;
+pub use plain::assemble_plain;
 pub use state::{State, StateFile, StateKind};
 
 use std::io::{Read, Seek, Write};
 
-use super::boot::{Check, ComposefsId, Place};
+use super::boot::{BootPlan, Check, ComposefsId, Place, Source};
 use super::composefs::{CrateWriter, Formats, Repository, RepositoryOptions, deployed_tag, write_repository};
 use super::esp::{self, EspWriter};
 use super::ext4::{self, Writer};
@@ -31,7 +33,7 @@ use super::ids::DiskIds;
 use super::verity::Trees;
 use super::{ALIGNMENT, SectorSize, Window};
 use crate::model::{ByteSize, HostName, Karg, Machine, SourceDateEpoch};
-use crate::oci::{Image, LayerSource};
+use crate::oci::{Image, ImageTree, LayerSource};
 use boot::Boot;
 use files::is_wanted;
 use objects::Objects;
@@ -94,8 +96,8 @@ impl std::fmt::Debug for AssembleRequest<'_> {
 pub struct Assembled {
     /// Its partitions.
     pub layout: Layout,
-    /// Name of the deployment.
-    pub id: ComposefsId,
+    /// Name of the deployment; none of a plain root.
+    pub id: Option<ComposefsId>,
     /// Objects in the repository.
     pub objects: usize,
     /// The root file system.
@@ -106,6 +108,14 @@ pub struct Assembled {
     pub signer: Option<String>,
     /// Whether fs-verity must prove what is mounted.
     pub check: Check,
+    /// Whether the image makes its root partition as large as the device.
+    pub grows: bool,
+}
+
+/// Whether the image has systemd-repart and something that tells it what to do.
+fn grows(tree: &ImageTree) -> bool {
+    let has_any = |folder: &str| tree.resolve(folder).is_some_and(|id| tree.children(id).next().is_some());
+    tree.resolve("usr/bin/systemd-repart").is_some() && ["usr/lib/repart.d", "etc/repart.d"].into_iter().any(has_any)
 }
 
 /// Writes the disk. `target` reads as zeros, is empty or is a device that was discarded; it is as long as the disk
@@ -126,7 +136,8 @@ where
     disk.write_esp(&mut *target, &layout, &repository, &boot)?;
     layout.write(&mut *target)?;
     let Boot { id, command_line, signer, check, .. } = boot;
-    Ok(Assembled { layout, id, objects: repository.objects.len(), root, command_line, signer, check })
+    let grows = grows(&repository.root);
+    Ok(Assembled { layout, id: Some(id), objects: repository.objects.len(), root, command_line, signer, check, grows })
 }
 
 struct Disk<'r> {
@@ -213,6 +224,16 @@ impl Disk<'_> {
         repository: &Repository,
         boot: &Boot,
     ) -> Result<(), AssembleError> {
+        self.write_esp_files(target, layout, &boot.plan, &|source| boot.files.source(repository, source))
+    }
+
+    fn write_esp_files<'f, S: Write + Seek>(
+        &self,
+        target: S,
+        layout: &Layout,
+        plan: &'f BootPlan,
+        bytes_of: &dyn Fn(&'f Source) -> Result<&'f [u8], AssembleError>,
+    ) -> Result<(), AssembleError> {
         let partition = layout.partition(esp::LABEL).expect("it was asked for");
         let mut esp = EspWriter::new(
             target,
@@ -224,9 +245,9 @@ impl Disk<'_> {
                 time: self.request.time,
             },
         )?;
-        for file in &boot.plan.files {
+        for file in &plan.files {
             if let Place::Esp(path) = &file.place {
-                let bytes = boot.files.source(repository, &file.source)?;
+                let bytes = bytes_of(&file.source)?;
                 esp.add(path, bytes.len() as u64, &mut &bytes[..])?;
             }
         }

@@ -45,7 +45,7 @@ impl Disk<'_> {
         Ok(summary)
     }
 
-    fn mtime(&self) -> Mtime {
+    pub(super) fn mtime(&self) -> Mtime {
         Mtime::from_seconds(i64::try_from(self.request.time.as_secs()).expect("before the year 10000"))
     }
 
@@ -81,7 +81,7 @@ impl Disk<'_> {
     }
 
     /// Says of a file system that is too small how large the disk must be.
-    fn sized(&self, error: ext4::Error) -> AssembleError {
+    pub(super) fn sized(&self, error: ext4::Error) -> AssembleError {
         match (error, self.request.size) {
             (ext4::Error::TooSmall { needed, .. }, Some(given)) => match self.layout_of(needed.0, None) {
                 Ok(layout) => AssembleError::TooSmall { needed: ByteSize(layout.size()), given },

@@ -23,7 +23,7 @@ pub enum Unbootable {
     #[error(
         "the initramfs has neither `initramfs-setup` nor `composefs-setup-root`, so it cannot mount the image; add the \
          dracut module `bootc` (an image with bootc) or `composefs`, with `add_dracutmodules+=\" … \"`, and make it anew, \
-         or ask for the layout `plain`, which cannot update"
+         or give --layout plain for a root that cannot be updated as an image"
     )]
     NoComposefs,
     /// The program is there and nothing starts it.

@@ -33,6 +33,8 @@ pub use erofs::{CrateWriter, ErofsVersion, ErofsWriter};
 pub use error::ComposefsError;
 pub use physical::{BootType, Deployment, PhysicalEntry, PhysicalKind, deployed_tag, physical_root};
 pub use place::{NoSink, ObjectSink};
-pub use repository::{Formats, Link, Repository, RepositoryOptions, known_metadata, object_path, write_repository};
+pub use repository::{
+    Formats, Link, Repository, RepositoryOptions, known_metadata, object_path, policy_of, write_repository,
+};
 pub use selinux::{FileContexts, FileKind, LineProblem, PolicyError, SELINUX_XATTR};
 pub use split_stream::{SplitStream, StreamKind};

@@ -189,6 +189,14 @@ fn load_policy(
     FileContexts::load(|file| read(&format!("{SELINUX}/{name}/contexts/files/{file}"))).map(Some)
 }
 
+/// The SELinux policy of an image, of which nothing was kept while its layers were read.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn policy_of(tree: &ImageTree, layers: &dyn LayerSource) -> Result<Option<FileContexts>, ComposefsError> {
+    load_policy(tree, &Contents::default(), layers)
+}
+
 /// A file of the tree; `None` when it is not there.
 fn read_file(
     tree: &ImageTree,

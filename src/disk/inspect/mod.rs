@@ -1,4 +1,4 @@
-//! Reading a disk back: partitions, files of the EFI system partition, boot entries.
+//! Reading a disk back: partitions, files of the EFI system partition, boot entries, what the root file system holds.
 //!
 //! Nothing on the disk is trusted: every length and number is bounded before it
 //! is used, chains are followed no further than there are clusters, and names
@@ -8,6 +8,7 @@
 pub mod ext4;
 mod fat;
 mod gpt;
+mod root;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use serde::Serialize;
 
 pub use fat::{Fat, FatFile};
 pub use gpt::{FoundPartition, Table, read_table, sector_size};
+pub(in crate::disk) use root::parse_origin;
+pub use root::{FoundDeployment, RootContent, inspect_root};
 
 use super::Window;
 use super::boot::{BootEntry, ComposefsArgument};
@@ -113,9 +116,13 @@ pub struct DiskContent {
     pub table: Table,
     /// The first EFI system partition, when there is one.
     pub esp: Option<EspContent>,
+    /// The first root partition, when there is one with a file system that is read here.
+    pub root: Option<RootContent>,
+    /// Why it is not read.
+    pub unread_root: Option<String>,
 }
 
-/// Reads everything but the root file system.
+/// Reads all but the content of the root file system.
 ///
 /// # Errors
 /// Any [`InspectError`].
@@ -123,7 +130,16 @@ pub fn inspect<S: Read + Seek>(disk: &mut S) -> Result<DiskContent, InspectError
     let table = read_table(disk)?;
     let esp = table.partitions.iter().find(|partition| partition.kind == PartitionType::Esp);
     let esp = esp.map(|esp| inspect_esp(Window::new(&mut *disk, esp.start, esp.size))).transpose()?;
-    Ok(DiskContent { table, esp })
+    let mut content = DiskContent { table, esp, root: None, unread_root: None };
+    let root = content.table.partitions.iter().find(|partition| matches!(partition.kind, PartitionType::Root(_)));
+    if let Some(root) = root {
+        match inspect_root(Window::new(&mut *disk, root.start, root.size)) {
+            Ok(root) => content.root = Some(root),
+            Err(ext4::Ext4Error::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error.into()),
+            Err(error) => content.unread_root = Some(error.to_string()),
+        }
+    }
+    Ok(content)
 }
 
 /// Reads an EFI system partition.

@@ -43,7 +43,7 @@ fn disk(sector: SectorSize) -> Vec<u8> {
 fn what_was_written_is_read_back() {
     for sector in [SectorSize::B512, SectorSize::B4096] {
         let mut bytes = Cursor::new(disk(sector));
-        let DiskContent { table, esp } = inspect(&mut bytes).unwrap();
+        let DiskContent { table, esp, .. } = inspect(&mut bytes).unwrap();
         assert_eq!((table.sector, table.damage, table.partitions.len()), (sector, None, 2));
         assert_eq!(table.guid, Uuid::from_u128(3).to_string());
         let root = &table.partitions[1];

@@ -9,6 +9,7 @@ use super::repository::{Links, Tree};
 use super::root::{Root, shown};
 use super::{Verification, Wanted};
 use crate::disk::inspect::ext4::{Ext4Error, FileKind};
+use crate::disk::inspect::parse_origin;
 use crate::disk::verity::VerityDigest;
 
 /// Where deployments are.
@@ -23,19 +24,6 @@ const VAR_LINK: &str = "../../os/default/var";
 struct Origin(BTreeMap<String, String>);
 
 impl Origin {
-    fn parse(text: &str) -> Self {
-        let mut section = "";
-        let mut values = BTreeMap::new();
-        for line in text.lines().map(str::trim) {
-            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                section = name;
-            } else if let Some((key, value)) = line.split_once('=') {
-                values.insert(format!("{section}.{}", key.trim()), value.trim().to_owned());
-            }
-        }
-        Self(values)
-    }
-
     fn get(&self, key: &str) -> &str {
         self.0.get(key).map_or("", String::as_str)
     }
@@ -105,7 +93,7 @@ impl<S: Read + Seek> Root<S> {
             report.find(Area::Deployments, &*path, Problem::Missing(path.clone()));
             return Ok(());
         };
-        let origin = Origin::parse(&String::from_utf8_lossy(&text));
+        let origin = Origin(parse_origin(&String::from_utf8_lossy(&text)));
         let manifest = format!("streams/oci-manifest-{}", origin.get("image.manifest_digest"));
         if !links.contains_key(&manifest) {
             report.find(Area::Deployments, &*path, Problem::Missing(format!("composefs/{manifest}")));

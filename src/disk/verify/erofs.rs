@@ -200,3 +200,63 @@ fn metacopy(value: &[u8]) -> Option<VerityDigest> {
     let digest: [u8; DIGEST] = digest.try_into().ok()?;
     Some(VerityDigest::new(digest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::composefs::{Contents, CrateWriter, ErofsVersion, ErofsWriter as _};
+    use crate::oci::ImageTree;
+    use crate::oci::layer::Metadata;
+    use crate::oci::tree::NewNode;
+
+    fn image(version: ErofsVersion) -> Vec<u8> {
+        let mut tree = ImageTree::new();
+        let mut metadata = Metadata::with_mode(0o640);
+        metadata.xattrs.insert(b"security.selinux", b"system_u:object_r:etc_t:s0");
+        (metadata.uid, metadata.gid) = (1000, 70_000);
+        tree.insert_dir("etc", Metadata::with_mode(0o755)).unwrap();
+        tree.insert_file("etc/motd", b"hello\n".to_vec(), metadata).unwrap();
+        tree.insert("etc/link", NewNode::Symlink(b"motd".to_vec()), Metadata::with_mode(0o777)).unwrap();
+        tree.insert("etc/pipe", NewNode::Fifo, Metadata::with_mode(0o600)).unwrap();
+        for number in 0..300 {
+            tree.insert_file(format!("etc/{number:0>50}"), Vec::new(), Metadata::with_mode(0o644)).unwrap();
+        }
+        CrateWriter.image(&tree, &Contents::default(), version).unwrap().into_vec()
+    }
+
+    fn files(bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, ImageFile>, String> {
+        let mut found = BTreeMap::new();
+        walk(bytes, &mut |path, file| drop(found.insert(path.to_vec(), file.clone()))).map(|()| found)
+    }
+
+    #[test]
+    fn both_versions_are_read() {
+        for version in [ErofsVersion::V1, ErofsVersion::V2] {
+            let found = files(&image(version)).unwrap();
+            assert_eq!(found.len(), 304);
+            let motd = &found[&b"etc/motd"[..]];
+            assert_eq!((motd.mode, motd.uid, motd.gid, motd.size), (0o100_640, 1000, 70_000, 6));
+            assert_eq!(motd.content, Content::Inline(b"hello\n".to_vec()));
+            assert_eq!(motd.xattrs[&b"security.selinux"[..]], b"system_u:object_r:etc_t:s0");
+            assert_eq!(found[&b"etc/link"[..]].content, Content::Inline(b"motd".to_vec()));
+            assert_eq!(found[&b"etc/pipe"[..]].mode, 0o010_600);
+        }
+    }
+
+    #[test]
+    fn no_byte_of_an_image_makes_it_panic_or_run_away() {
+        for version in [ErofsVersion::V1, ErofsVersion::V2] {
+            let mut bytes = image(version);
+            for at in (0..bytes.len()).filter(|at| at % 37 == 0 || (1024..1200).contains(at)) {
+                let before = bytes[at];
+                for other in [before ^ 1, 0xff, before.wrapping_add(8)] {
+                    bytes[at] = other;
+                    if let Ok(found) = files(&bytes) {
+                        assert!(found.len() <= bytes.len() / RECORD);
+                    }
+                }
+                bytes[at] = before;
+            }
+        }
+    }
+}

@@ -183,6 +183,9 @@ fn verify_root<S: Read + Seek>(
     boot.add_root(&mut root)?;
     if !root.has_repository() {
         boot.verify_plain(&mut root, report)?;
+        if wanted.image.is_some() {
+            report.find(Area::Image, "composefs", Problem::No("repository that could be compared with the image"));
+        }
         return Ok(());
     }
     root.hash_objects(report)?;

@@ -162,3 +162,52 @@ fn names(section: &[u8]) -> Result<BTreeMap<String, usize>, &'static str> {
     };
     text.split_terminator('\0').map(|text| entry(text).ok_or("one of its names is none")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::composefs;
+
+    fn stream() -> (Vec<u8>, Vec<u8>) {
+        let object = vec![7; 1000];
+        let mut stream = composefs::SplitStream::new(composefs::StreamKind::Layer).unwrap();
+        stream.inline(&[1; 700]).unwrap();
+        stream.object(&VerityDigest::of(&object), 1000).unwrap();
+        stream.inline(&[2; 20]).unwrap();
+        stream.reference("other", &VerityDigest::of(b"x"));
+        (stream.finish().unwrap(), object)
+    }
+
+    fn read(bytes: &[u8], object: &[u8]) -> Result<String, &'static str> {
+        let stream = SplitStream::parse(bytes)?;
+        let read = stream.sha256::<io::Error>(&mut |_, out| out.write_all(object).map(|()| object.len() as u64));
+        read.unwrap_or(Err("an object is longer than it says"))
+    }
+
+    #[test]
+    fn what_it_stands_for_is_hashed() {
+        let (bytes, object) = stream();
+        let whole = [&[1; 700][..], &object, &[2; 20]].concat();
+        assert_eq!(read(&bytes, &object), Ok(crate::model::hex(&Sha256::digest(whole))));
+        let parsed = SplitStream::parse(&bytes).unwrap();
+        assert_eq!((&parsed.kind, parsed.objects.len(), parsed.streams.len()), (b"ocilayer", 1, 1));
+        assert_eq!(parsed.named, BTreeMap::from([("other".to_owned(), 0)]));
+        assert!(read(&bytes, &[7; 2000]).is_err() && read(&bytes, &[7; 10]).is_err());
+    }
+
+    #[test]
+    fn damaged_ones_are_told_and_never_worse() {
+        let (bytes, object) = stream();
+        let good = read(&bytes, &object);
+        for length in 0..bytes.len() {
+            assert_ne!(read(&bytes[..length], &object), good, "{length}");
+        }
+        for at in 0..bytes.len() {
+            for bit in [0x01, 0x80, 0xff] {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= bit;
+                drop(read(&bytes, &object));
+            }
+        }
+    }
+}

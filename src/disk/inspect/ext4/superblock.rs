@@ -89,7 +89,8 @@ pub(super) fn read<S: Read + Seek>(stream: &mut S, group: u64) -> Result<Superbl
     if Seed::START.sum(&bytes[..0x3fc]) != word(&bytes, 0x3fc) {
         return Err(place.damaged("it does not match its checksum"));
     }
-    if incompat & RECOVER != 0 {
+    // Growing writes the copies while the file system is mounted, and nothing clears the flag in them.
+    if incompat & RECOVER != 0 && group == 0 {
         return Err(Ext4Error::NeedsRecovery);
     }
     if word(&bytes, 0x18) != 2 || half(&bytes, 0x58) != 256 || usize::from(half(&bytes, 0xfe)) != DESCRIPTOR {

@@ -9,6 +9,9 @@ use crate::disk::inspect::InspectError;
 /// Marks of the sector that tells the number of free clusters.
 const INFO_SIGNATURES: [(usize, &[u8; 4]); 3] = [(0, b"RRaA"), (484, b"rrAa"), (508, &[0, 0, 0x55, 0xaa])];
 
+/// Where Linux notes that it is in use.
+const STATE: usize = 65;
+
 impl<S: Read + Seek> Fat<S> {
     /// What contradicts itself between the copies of the file system's head, and between the table and the files.
     ///
@@ -19,7 +22,12 @@ impl<S: Read + Seek> Fat<S> {
         let head = self.bytes(0, 512)?;
         let half = |at: usize| u64::from(u16::from_le_bytes([head[at], head[at + 1]]));
         let (sector, info, backup) = (half(11), half(48), half(50));
-        if backup != 0 && backup != 0xffff && self.bytes(backup * sector, 512)? != head {
+        // The kernel marks a mounted file system in the first sector alone.
+        let marked = |mut sector: Vec<u8>| {
+            sector[STATE] = 0;
+            sector
+        };
+        if backup != 0 && backup != 0xffff && marked(self.bytes(backup * sector, 512)?) != marked(head.clone()) {
             problems.push("the copy of its first sector is another one");
         }
         let mut unmarked = false;
