@@ -33,7 +33,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 enum Scanner {
-    /// imgbuild; where it finds no package database it reads, and syft is installed, syft
+    /// What a build kept; else imgbuild; where that finds no package database and syft is installed, syft
     #[default]
     Auto,
     /// The program syft
@@ -52,12 +52,12 @@ impl Args {
             Scanner::Native => Scan::Native,
         };
         let settings = SbomSettings { format: self.format, scan };
-        let document = sbom::make(&context.reading_session()?, project.as_ref(), &locator, &settings)?;
+        let bytes = sbom::make(&context.reading_session()?, project.as_ref(), &locator, &settings)?;
         match &self.output {
-            Some(path) => Ok(write(path, &document.bytes)?),
+            Some(path) => Ok(write(path, &bytes)?),
             None => {
                 let mut out = std::io::stdout().lock();
-                out.write_all(&document.bytes)?;
+                out.write_all(&bytes)?;
                 Ok(writeln!(out)?)
             }
         }

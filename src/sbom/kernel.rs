@@ -80,25 +80,33 @@ pub(super) fn is_module_name(name: &str) -> bool {
     [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|ending| name.ends_with(ending))
 }
 
+/// Where modules are; the second is the first on every distribution of today.
+const FOLDERS: [&str; 2] = ["usr/lib/modules", "lib/modules"];
+
 /// Kernels and modules of a tree; `lookup` gives the layer of a content and what was read of it.
 pub(super) fn find(
     tree: &ImageTree,
     lookup: impl Fn(&Content) -> Option<(usize, Digests, Option<ModuleFacts>)>,
 ) -> (Vec<Kernel>, Vec<KernelModule>) {
     let (mut kernels, mut modules) = (Vec::new(), Vec::new());
-    let Some(folders) = tree.resolve("usr/lib/modules") else { return (kernels, modules) };
-    for folder in tree.children(folders) {
-        let Ok(release) = String::from_utf8_lossy(folder.name).parse::<KernelRelease>() else { continue };
-        for entry in tree.walk_from(format!("usr/lib/modules/{release}")) {
-            let Ok(path) = String::from_utf8(entry.path) else { continue };
-            let Some((layer, digests, facts)) = entry.node.content().and_then(&lookup) else { continue };
-            let file = FileFacts { path, layer, digests };
-            match file.path.rsplit('/').next() {
-                Some("vmlinuz") => kernels.push(Kernel { release: release.clone(), image: file }),
-                Some(name) if is_module_name(name) => {
-                    modules.push(KernelModule { release: release.clone(), file, facts });
+    let found: Vec<_> = FOLDERS.iter().filter_map(|path| Some((*path, tree.resolve(path)?))).collect();
+    for (number, (path, id)) in found.iter().enumerate() {
+        if found[..number].iter().any(|(_, other)| other == id) {
+            continue;
+        }
+        for folder in tree.children(*id) {
+            let Ok(release) = String::from_utf8_lossy(folder.name).parse::<KernelRelease>() else { continue };
+            for entry in tree.walk_from(format!("{path}/{release}")) {
+                let Ok(path) = String::from_utf8(entry.path) else { continue };
+                let Some((layer, digests, facts)) = entry.node.content().and_then(&lookup) else { continue };
+                let file = FileFacts { path, layer, digests };
+                match file.path.rsplit('/').next() {
+                    Some("vmlinuz") => kernels.push(Kernel { release: release.clone(), image: file }),
+                    Some(name) if is_module_name(name) => {
+                        modules.push(KernelModule { release: release.clone(), file, facts });
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
         }
     }

@@ -59,8 +59,15 @@ fn every_image_has_one_and_the_command_prints_the_same() {
     let project = built();
     for (name, digest) in project.images() {
         let document = attached(&project, &digest);
-        let printed = project.run(&["sbom", &name]).success();
-        assert_eq!(printed.stdout, format!("{document}\n"), "{name}");
+        let kept = project.run(&["sbom", &name]).success().says(&["as it was built"]);
+        let made = project.run(&["sbom", &name, "--scanner", "native"]).success();
+        assert_eq!(made.stdout, format!("{document}\n"), "{name}");
+        assert_eq!(kept.stdout, made.stdout, "{name}");
+        let old = |scanner: &str| {
+            let format = "cyclonedx-json@1.5";
+            project.run(&["sbom", &name, "--scanner", scanner, "--format", format]).success().stdout
+        };
+        assert_eq!(old("auto"), old("native"), "{name}");
         let parsed: Value = serde_json::from_str(&document).unwrap();
         assert_eq!(parsed["specVersion"], "1.6");
         assert_eq!(parsed["metadata"]["component"]["version"], digest);

@@ -12,7 +12,7 @@ use imgbuild::sbom::{
 };
 use serde_json::Value;
 
-use support::{Layers, catalogue, facts, problems};
+use support::{Huge, Layers, catalogue, facts, problems};
 
 const OS: &[u8] = b"ID=debian\nVERSION_ID=13\nNAME=\"Debian GNU/Linux\"\nHOME_URL=\"https://www.debian.org/\"\n";
 
@@ -243,6 +243,20 @@ fn every_kind_of_database_is_read() {
         assert_eq!(catalogue.database.as_deref(), Some(path));
         let document = document(&facts("x", 1), &layers, SbomFormat::CycloneDx16);
         assert_eq!(problems(&document), Vec::<String>::new(), "{path}");
+    }
+}
+
+#[test]
+fn a_file_larger_than_any_of_its_kind_is_refused_and_takes_no_memory() {
+    let error = catalogue(&Huge("var/lib/dpkg/status", 300 << 20)).unwrap_err();
+    assert!(
+        matches!(&error, SbomError::TooLarge { path, size, .. } if path == "var/lib/dpkg/status" && *size == 300 << 20),
+        "{error:?}"
+    );
+    // Of other files nothing depends on.
+    for path in ["usr/share/doc/x/copyright", "etc/os-release", "usr/lib/modules/6.1.0-1-amd64/x.ko"] {
+        let catalogue = catalogue(&Huge(path, 300 << 20)).unwrap();
+        assert!(catalogue.packages.is_empty() && catalogue.modules.is_empty() && catalogue.os.is_none());
     }
 }
 

@@ -1,16 +1,23 @@
 //! The SBOM of every image that was built, beside it in the store.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, MediaType};
 
 use super::super::audit::{Event, Verb};
+use super::super::error::io;
 use super::super::{BuildError, Built, Project, Session, chain};
 use super::facts::{self, Locked};
 use crate::model::DiffId;
-use crate::oci::{Artifact, Attach, BASE_DIGEST, Image, Layout};
+use crate::oci::{Artifact, Attach, BASE_DIGEST, Image, Layout, LayoutError, Referrer};
 use crate::sbom::{Catalogue, Cataloguer, MEDIA_TYPE, Sbom, SbomFormat};
 use crate::sys::map_all;
+
+/// Annotation with the version of imgbuild that made an SBOM.
+const MADE_BY: &str = "dev.imgbuild.version";
+/// No SBOM of ours that is read back is larger.
+const LIMIT: u64 = 256 << 20;
 
 /// Makes the SBOM of each image and lists it as a referrer; an image that was kept keeps the one it has.
 pub(in crate::build) fn attach(
@@ -64,10 +71,34 @@ fn without_sbom<'b>(layout: &Layout, built: &'b [Built]) -> Result<Vec<(&'b str,
 
 /// Digest of the SBOM beside an image.
 pub(in crate::build) fn find(layout: &Layout, image: &Image) -> Result<Option<String>, BuildError> {
-    let found = layout.referrers_of_type(image.digest(), &MediaType::from(MEDIA_TYPE));
-    let failed =
-        |source| BuildError::Layout { image: image.digest().to_string(), what: "looking up the SBOM of", source };
-    Ok(found.map_err(failed)?.first().map(|referrer| referrer.descriptor.digest().to_string()))
+    Ok(referrer(layout, image)?.map(|referrer| referrer.descriptor.digest().to_string()))
+}
+
+/// The SBOM of ours beside an image.
+fn referrer(layout: &Layout, image: &Image) -> Result<Option<Referrer>, BuildError> {
+    let found = layout.referrers_of_type(image.digest(), &MediaType::from(MEDIA_TYPE)).map_err(looking_up(image))?;
+    Ok(found.into_iter().find(|referrer| made_by(referrer).is_some()))
+}
+
+/// The version of imgbuild that made an SBOM.
+fn made_by(referrer: &Referrer) -> Option<&str> {
+    referrer.manifest.annotations().as_ref()?.get(MADE_BY).map(String::as_str)
+}
+
+fn looking_up(image: &Image) -> impl FnOnce(LayoutError) -> BuildError {
+    let image = image.digest().to_string();
+    move |source| BuildError::Layout { image, what: "looking up the SBOM of", source }
+}
+
+/// The document that this version of imgbuild has kept beside an image.
+pub(super) fn kept(layout: &Layout, image: &Image) -> Result<Option<Vec<u8>>, BuildError> {
+    let referrer = referrer(layout, image)?.filter(|referrer| made_by(referrer) == Some(env!("CARGO_PKG_VERSION")));
+    let blob = referrer.as_ref().and_then(Referrer::only_blob).filter(|blob| blob.size() <= LIMIT);
+    let Some(blob) = blob else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let mut reader = layout.open_blob(blob).map_err(looking_up(image))?;
+    reader.read_to_end(&mut bytes).map_err(io("reading the SBOM", blob.digest().to_string()))?;
+    Ok(Some(bytes))
 }
 
 /// What was read of an image that others stand on.
@@ -153,6 +184,7 @@ impl Job<'_> {
 
 fn artifact(image: &Image, bytes: Vec<u8>) -> Artifact {
     let created = image.config().created().clone().unwrap_or_default();
-    let artifact = Artifact::new(MEDIA_TYPE).blob(MEDIA_TYPE, bytes);
+    let version = env!("CARGO_PKG_VERSION");
+    let artifact = Artifact::new(MEDIA_TYPE).blob(MEDIA_TYPE, bytes).annotation(MADE_BY, version);
     if created.is_empty() { artifact } else { artifact.annotation("org.opencontainers.image.created", created) }
 }

@@ -18,7 +18,8 @@ pub(super) use attach::{attach, find};
 /// Who lists the packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scan {
-    /// imgbuild, where it reads the image's package database; else syft, where it is installed.
+    /// Nobody, where a build has kept its list beside the image; imgbuild, where it reads the image's package database;
+    /// else syft, where it is installed.
     #[default]
     Auto,
     /// syft.
@@ -36,22 +37,7 @@ pub struct SbomSettings {
     pub scan: Scan,
 }
 
-/// A document and what it is about.
-#[derive(Debug, Clone)]
-pub struct SbomDocument {
-    /// Digest of the image.
-    pub image: String,
-    /// The document.
-    pub bytes: Vec<u8>,
-    /// How many packages it lists.
-    pub packages: usize,
-    /// How many kernel modules it lists.
-    pub modules: usize,
-    /// The program that listed the packages, with its version, when it was not imgbuild.
-    pub scanner: Option<String>,
-}
-
-/// Makes the SBOM of an image, wherever it is.
+/// Makes the SBOM of an image, wherever it is, or gives the one that a build has kept beside it.
 ///
 /// With the project whose image it is, the document also has what only the lock knows: digests of the packages as they
 /// were fetched, and what modules were compiled with.
@@ -63,26 +49,26 @@ pub fn make(
     project: Option<&Project>,
     locator: &ImageLocator,
     settings: &SbomSettings,
-) -> Result<SbomDocument, BuildError> {
+) -> Result<Vec<u8>, BuildError> {
     let step = session.step(format!("read {locator}"))?;
     let (layout, image) = images::open(session, locator)?;
+    if settings.scan == Scan::Auto
+        && let Some(kept) = attach::kept(&layout, &image)?
+    {
+        step.finish("as it was built");
+        return Sbom::rewrite(&kept, settings.format).map_err(failed(&image));
+    }
     let mut cataloguer = Cataloguer::default();
     read(&mut cataloguer, &layout, &image)?;
     let mut catalogue = finish(&cataloguer, &image)?;
     let scanner = syft::rescan(session, settings.scan, &layout, &image, &mut catalogue)?;
     let locked = project.and_then(facts::Locked::of);
     let mut facts = facts::of_image(session, locked.as_ref(), &layout, &image, &name(locator), &catalogue)?;
-    facts.scanner.clone_from(&scanner);
+    facts.scanner = scanner;
     let sbom = Sbom::new(&facts, &catalogue);
     let bytes = sbom.to_json(settings.format).map_err(failed(&image))?;
     step.finish(summary(&sbom));
-    Ok(SbomDocument {
-        image: image.digest().to_string(),
-        bytes,
-        packages: sbom.packages(),
-        modules: sbom.modules(),
-        scanner: scanner.map(|scanner| format!("{} {}", scanner.name, scanner.version)),
-    })
+    Ok(bytes)
 }
 
 fn summary(sbom: &Sbom) -> String {

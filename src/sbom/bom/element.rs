@@ -76,7 +76,7 @@ pub(super) fn bsi(pairs: &mut Pairs, file: &str, executable: bool, archive: bool
 pub(super) fn organisation(name: &str, url: Option<&str>, contact: Option<&str>) -> OrganizationalEntity {
     let mut entity = OrganizationalEntity::new(NormalizedString::new(name).as_ref());
     entity.url = url.filter(|url| is_web(url)).map(|url| vec![Uri::new(url)]);
-    entity.contact = contact.map(|contact| vec![self::contact(contact)]);
+    entity.contact = contact.filter(|text| !is_web(text)).map(|contact| vec![self::contact(contact)]);
     entity
 }
 

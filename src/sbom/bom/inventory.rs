@@ -125,7 +125,9 @@ impl<'a> Inventory<'a> {
     fn package_supplier(&self, package: &Package) -> Option<OrganizationalEntity> {
         let contact = package.maintainer.as_deref();
         if let Some(vendor) = &package.vendor {
-            return Some(element::organisation(vendor, None, contact));
+            // SUSE's is `SUSE LLC <https://www.suse.com/>`.
+            let page = vendor.split_once('<').map(|(_, rest)| rest.trim_end_matches('>'));
+            return Some(element::organisation(element::person(vendor), page, contact));
         }
         match self.os() {
             Some(os) => Some(element::organisation(&os.name, os.home.as_deref(), contact)),

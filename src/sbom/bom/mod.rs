@@ -72,6 +72,14 @@ impl Sbom {
         Self { bom, packages: catalogue.packages.len(), modules: inventory.modules.len() }
     }
 
+    /// A document of ours, as builds keep it, in another format.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub fn rewrite(kept: &[u8], format: SbomFormat) -> Result<Vec<u8>, SbomError> {
+        write::rewrite(kept, format)
+    }
+
     /// How many packages it lists.
     pub fn packages(&self) -> usize {
         self.packages
@@ -153,8 +161,8 @@ fn root_component(inventory: &Inventory<'_>, root: &str) -> Component {
     component
 }
 
-/// What the lists claim: packages, kernels and modules are all there are, and so are the edges between them. Of the
-/// image as a whole that is not so: files that no package brought are not listed.
+/// What the lists claim: what packages, kernels and modules need of each other is all there. Of the image as a whole that
+/// is not so: files that no package brought are not listed.
 fn compositions(inventory: &Inventory<'_>, root: &str) -> Compositions {
     let catalogue = inventory.catalogue;
     let os = catalogue.os.as_ref().map(|(os, _)| os);
@@ -178,6 +186,6 @@ fn compositions(inventory: &Inventory<'_>, root: &str) -> Compositions {
     if references.is_empty() {
         return Compositions(vec![of_root]);
     }
-    let complete = composition(AggregateType::Complete, Some(references.clone()), Some(references));
+    let complete = composition(AggregateType::Complete, None, Some(references));
     Compositions(vec![complete, of_root])
 }

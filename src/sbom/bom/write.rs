@@ -81,6 +81,35 @@ fn to_1_6(document: &mut Value) {
     }
 }
 
+/// A document written by [`to_json`] as 1.6, in another version.
+pub(super) fn rewrite(bytes: &[u8], format: SbomFormat) -> Result<Vec<u8>, SbomError> {
+    let mut document: Value = serde_json::from_slice(bytes)?;
+    if format == SbomFormat::CycloneDx15 {
+        to_1_5(&mut document);
+    }
+    Ok(canonical_json(&document)?)
+}
+
+/// The step back.
+fn to_1_5(document: &mut Value) {
+    document["specVersion"] = json!("1.5");
+    document["$schema"] = json!("http://cyclonedx.org/schema/bom-1.5.schema.json");
+    if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut)
+        && let Some(maker) = metadata.remove("manufacturer")
+    {
+        if let Some(component) = metadata.get_mut("component").and_then(Value::as_object_mut) {
+            component.remove("manufacturer");
+        }
+        metadata.insert("manufacture".to_owned(), maker);
+    }
+    for component in document.get_mut("components").and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(component) = component.as_object_mut() else { continue };
+        if let Some(name) = component.remove("authors").and_then(|authors| authors.get(0)?.get("name").cloned()) {
+            component.insert("author".to_owned(), name);
+        }
+    }
+}
+
 fn name_authors(component: &mut Map<String, Value>) {
     let Some(author) = component.remove("author") else { return };
     component.insert("authors".to_owned(), json!([{ "name": author }]));
@@ -101,10 +130,11 @@ mod tests {
     #[test]
     fn the_names_of_1_6() {
         let mut document = json!({
-            "specVersion": "1.5",
+            "$schema": "http://cyclonedx.org/schema/bom-1.5.schema.json", "specVersion": "1.5",
             "metadata": {"manufacture": {"name": "m"}, "component": {"name": "c"}},
             "components": [{"name": "x", "author": "a"}, {"name": "y"}],
         });
+        let before = document.clone();
         to_1_6(&mut document);
         assert_eq!(
             document,
@@ -114,5 +144,7 @@ mod tests {
                 "components": [{"name": "x", "authors": [{"name": "a"}]}, {"name": "y"}],
             })
         );
+        to_1_5(&mut document);
+        assert_eq!(document, before);
     }
 }

@@ -64,7 +64,8 @@ pub(super) fn is_valid(expression: &str) -> bool {
 ///
 /// Distributions write SPDX expressions today; older tags have other names and `and` or `or` between them.
 pub(super) fn of_tag(tag: &str) -> String {
-    if is_valid(tag) {
+    let has_words = tag.split(' ').any(|word| ["and", "or", "with"].contains(&word));
+    if is_valid(tag) && !has_words {
         return tag.to_owned();
     }
     let mapped = rebuild(tag);
@@ -91,7 +92,7 @@ pub(super) fn of_modules(licences: &[String]) -> Option<String> {
 pub(super) fn reference(text: &str) -> String {
     let mut word = String::new();
     for character in text.chars().take(100) {
-        let allowed = character.is_ascii_alphanumeric() || character == '.' || character == '-';
+        let allowed = character.is_ascii_alphanumeric() || character == '.';
         match (allowed, word.ends_with('-')) {
             (true, _) => word.push(character),
             (false, false) => word.push('-'),
@@ -141,6 +142,8 @@ mod tests {
         for (tag, expression) in [
             ("MIT", "MIT"),
             ("MIT AND (GPL-2.0-or-later OR Artistic-2.0)", "MIT AND (GPL-2.0-or-later OR Artistic-2.0)"),
+            ("BSD-3-Clause or GPL-2.0", "BSD-3-Clause OR GPL-2.0-only"),
+            ("MPLv2.0 and BSD 2-Clause", "MPL-2.0 AND BSD-2-Clause"),
             ("GPLv2+ and (LGPLv2+ or MIT)", "GPL-2.0-or-later AND (LGPL-2.0-or-later OR MIT)"),
             ("GPLv2+ with exceptions", "LicenseRef-GPLv2-with-exceptions"),
             ("Public Domain", "LicenseRef-Public-Domain"),

@@ -9,21 +9,29 @@ const NAMES: &[(&str, &str)] = &[
     ("apache", "LicenseRef-Apache"),
     ("apache-2", "Apache-2.0"),
     ("artistic", "Artistic-1.0-Perl"),
+    ("artistic-1", "Artistic-1.0"),
+    ("artistic-2", "Artistic-2.0"),
     ("asl 2.0", "Apache-2.0"),
     ("boost", "BSL-1.0"),
+    ("bsd 2-clause", "BSD-2-Clause"),
+    ("bsd 3-clause", "BSD-3-Clause"),
     ("bsd-2", "BSD-2-Clause"),
     ("bsd-2-clause-netbsd", "BSD-2-Clause"),
     ("bsd-3", "BSD-3-Clause"),
     ("bsd-4-clause-uc", "BSD-4-Clause-UC"),
     ("bsd2", "BSD-2-Clause"),
     ("bsd3", "BSD-3-Clause"),
+    ("bsl-1", "BSL-1.0"),
     ("cc0", "CC0-1.0"),
+    ("cc0 1.0", "CC0-1.0"),
     ("edl-1", "BSD-3-Clause"),
     ("expat", "MIT"),
     ("fsf-unlimited", "FSFUL"),
     ("isc license", "ISC"),
     ("latex2e", "Latex2e"),
     ("mit/x11", "X11"),
+    ("mplv1.1", "MPL-1.1"),
+    ("mplv2.0", "MPL-2.0"),
     ("openldap-2.8", "OLDAP-2.8"),
     ("openssl", "OpenSSL"),
     ("perl", "GPL-1.0-or-later OR Artistic-1.0-Perl"),
@@ -84,6 +92,10 @@ fn with_exception(name: &str, base: &str, exception: &str) -> String {
 
 /// GNU's licences: `gpl-2+`, `gplv2+`, `gpl-2.0-or-later`, `lgpl-2.1`, `gfdl-1.3+`.
 fn versioned(lower: &str) -> Option<String> {
+    let without = lower.strip_suffix("-no-invariants").or_else(|| lower.strip_suffix("-no-invariant"));
+    if let Some(number) = without.and_then(|rest| rest.strip_prefix("gfdl-")) {
+        return versioned(&format!("gfdl-niv-{number}"));
+    }
     let (prefix, family) = FAMILIES.iter().find(|(prefix, _)| lower.starts_with(prefix))?;
     let rest = lower[prefix.len()..].trim_start_matches(['-', ' ', 'v']);
     let (version, later) = match rest.strip_suffix('+').or_else(|| rest.strip_suffix("-or-later")) {
@@ -117,6 +129,8 @@ mod tests {
             ("LGPL-2.1+", "LGPL-2.1-or-later"),
             ("LGPLv2", "LGPL-2.0-only"),
             ("GFDL-1.2", "GFDL-1.2-only"),
+            ("GFDL-1.3+-no-invariant", "GFDL-1.3-no-invariants-or-later"),
+            ("GPL-2+-or-X11", "LicenseRef-GPL-2-or-X11"),
             ("GFDL-NIV-1.3+", "GFDL-1.3-no-invariants-or-later"),
             ("GPL-2 with Linux-syscall-note exception", "GPL-2.0-only WITH Linux-syscall-note"),
             ("GPL-3+ with Bison exception", "GPL-3.0-or-later WITH Bison-exception-2.2"),
