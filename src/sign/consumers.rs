@@ -6,7 +6,8 @@
 use serde::Serialize;
 
 use super::judge::{Form, Record, Refusal};
-use super::policy::Outcome;
+use super::policy::{Outcome, repository};
+use crate::model::Reference;
 
 /// A reader of signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -80,7 +81,7 @@ impl Question<'_> {
         let signatures = self.records.iter().filter(|record| record.is_signature());
         let (good, bad): (Vec<_>, Vec<_>) = signatures.partition(|record| record.is_verified());
         let fits = |record: &&&Record| {
-            let name = |wanted: &str| record.names.iter().any(|name| name == wanted);
+            let name = |wanted: &str| record.names.iter().any(|name| is_of(name, wanted));
             self.repository.is_none_or(|wanted| record.names.is_empty() || name(wanted))
         };
         match (good.iter().find(fits), good.first()) {
@@ -117,6 +118,12 @@ impl Question<'_> {
             )),
         }
     }
+}
+
+/// Whether a signature for `name` is for this repository: podman signs with the tag, cosign without.
+fn is_of(name: &str, wanted: &str) -> bool {
+    let signed_for = name.parse::<Reference>().map(|found| repository(&found));
+    name == wanted || signed_for.is_ok_and(|found| found == wanted)
 }
 
 fn made_by(record: &Record) -> String {

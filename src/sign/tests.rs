@@ -287,6 +287,10 @@ fn every_reader_has_its_own_blind_spot() {
     attest(&attested.layout, &attested.image, REPOSITORY, &bom(), &key(1)).unwrap();
     assert_eq!(attested.opinions(), [("imgbuild", false), ("cosign2", false), ("cosign3", true), ("podman", false)]);
 
+    let tagged = Fixture::new();
+    simple::add(&tagged.layout, tagged.image.digest(), &format!("{REPOSITORY}:1"), &key(1)).unwrap();
+    assert_eq!(tagged.opinions(), [("imgbuild", true), ("cosign2", true), ("cosign3", true), ("podman", true)]);
+
     let elsewhere = Fixture::new();
     sign(&elsewhere.layout, &elsewhere.image, "registry.example.com/other", &key(1)).unwrap();
     assert_eq!(elsewhere.opinions(), [("imgbuild", false), ("cosign2", true), ("cosign3", true), ("podman", false)]);

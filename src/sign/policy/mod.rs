@@ -16,5 +16,6 @@ mod tests;
 pub use document::{Identity, Policy, Requirement, Requirements, SigstoreSigned};
 pub use parse::{PolicyError, parse_policy};
 pub use render::{HostFile, KEY_FOLDER, Mirrored, POLICY_PATH, REGISTRIES_PATH, Trust, TrustPolicy, TrustScope};
+pub(super) use scope::repository;
 pub use scope::{Target, TargetError, Transport};
 pub use simulate::{Decision, Outcome, decide};

@@ -132,7 +132,7 @@ impl Target {
 }
 
 /// The repository of a reference with its registry, as containers/image calls it.
-pub(super) fn repository(reference: &Reference) -> String {
+pub(in crate::sign) fn repository(reference: &Reference) -> String {
     format!("{}/{}", reference.registry(), reference.repository())
 }
 
