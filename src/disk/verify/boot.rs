@@ -1,7 +1,7 @@
 //! Boot files: that they are the image's, and that entries boot what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, Write};
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -11,8 +11,9 @@ use super::finding::{Area, Problem};
 use super::objects::Hashing;
 use super::repository::Tree;
 use super::root::{Root, readable, shown};
+use super::unified::{HEAD, Only, Part, Unified};
 use crate::disk::Window;
-use crate::disk::boot::{BootEntry, ComposefsArgument, efi_suffix};
+use crate::disk::boot::{BootEntry, Check, ComposefsArgument, efi_suffix};
 use crate::disk::inspect::ext4::Ext4Error;
 use crate::disk::inspect::{Fat, FatFile, FoundPartition, InspectError, inspect_esp};
 use crate::disk::verity::{Trees, VerityDigest, VerityHasher};
@@ -21,6 +22,8 @@ use crate::model::{Machine, hex};
 /// Where entries are, on the ESP and, for grub, on the root file system.
 const ENTRIES: &str = "loader/entries/";
 const ROOT_ENTRIES: &str = "boot/loader/entries";
+/// Where unified kernels are.
+const UNIFIED: &str = "EFI/Linux/";
 
 /// Files that are the same on every disk, until somebody changes them.
 const KNOWN: [(&str, &str); 2] = [("loader/entries.srel", "type1\n"), ("loader/loader.conf", "timeout 5\n")];
@@ -45,14 +48,31 @@ struct Entry {
 
 impl Entry {
     fn new(path: String, entry: BootEntry, missing: Vec<String>) -> Self {
-        let argument = ComposefsArgument::find(&entry.options());
-        let composefs = argument.and_then(|argument| Some((argument.id.as_str().parse().ok()?, argument)));
-        Self { path, entry, composefs, missing, kernel: None }
+        let options = entry.options();
+        let mut entry = Self { path, entry, composefs: None, missing, kernel: None };
+        entry.set_argument(&options);
+        entry
     }
 
     /// Kernel and initramfs, which are hashed together.
     fn pair(&self) -> Option<[&str; 2]> {
         Some([self.entry.get("linux")?, self.entry.get("initrd")?])
+    }
+
+    /// A unified kernel.
+    fn unified(&self) -> Option<&str> {
+        let path = self.entry.get("uki").or_else(|| self.entry.get("efi"))?;
+        path.trim_start_matches('/').starts_with(UNIFIED).then_some(path)
+    }
+
+    /// The files it boots.
+    fn kernels(&self) -> impl Iterator<Item = &str> {
+        self.pair().into_iter().flatten().chain(self.unified())
+    }
+
+    fn set_argument(&mut self, command_line: &str) {
+        let argument = ComposefsArgument::find(command_line);
+        self.composefs = argument.and_then(|argument| Some((argument.id.as_str().parse().ok()?, argument)));
     }
 }
 
@@ -87,10 +107,38 @@ pub(super) fn read<S: Read + Seek>(
     }
     for found in content.entries {
         let mut entry = Entry::new(found.path, found.entry, found.missing);
-        entry.kernel = hash_pair(&mut fat, &content.files, &entry)?;
+        if entry.unified().is_some() {
+            read_unified(&mut fat, &content.files, &mut entry)?;
+        } else {
+            entry.kernel = hash_pair(&mut fat, &content.files, &entry)?;
+        }
         boot.entries.push(entry);
     }
     Ok(boot)
+}
+
+/// Takes the command line from a unified kernel, and hashes the kernel and initramfs in it.
+fn read_unified<S: Read + Seek>(fat: &mut Fat<S>, files: &[FatFile], entry: &mut Entry) -> Result<(), InspectError> {
+    let path = entry.unified().unwrap_or_default().trim_start_matches('/');
+    let Some(file) = files.iter().find(|file| file.path.eq_ignore_ascii_case(path)) else { return Ok(()) };
+    let mut part = |part: Part, out: &mut dyn Write| match fat.copy(file, &mut Only { part, position: 0, out }) {
+        // The file was found damaged before.
+        Err(InspectError::Damaged { .. }) => Ok(()),
+        other => other,
+    };
+    let mut head = Vec::new();
+    part(Part { start: 0, length: HEAD as u64 }, &mut head)?;
+    let Some(unified) = Unified::parse(&head) else { return Ok(()) };
+    let mut command_line = Vec::new();
+    part(unified.command_line, &mut command_line)?;
+    let mut hash = Sha256::new();
+    for section in [unified.linux, unified.initrd] {
+        part(section, &mut Sha256Writer(&mut hash))?;
+    }
+    entry.kernel = Some(hex(&hash.finalize()));
+    let end = command_line.iter().position(|byte| *byte == 0).unwrap_or(command_line.len());
+    entry.set_argument(&String::from_utf8_lossy(&command_line[..end]));
+    Ok(())
 }
 
 fn hash_pair<S: Read + Seek>(
@@ -158,17 +206,18 @@ impl Boot {
     /// Entries and files beside a repository.
     pub(super) fn verify<S: Read + Seek>(
         &self,
-        root: &Root<S>,
+        root: &mut Root<S>,
         images: &BTreeMap<VerityDigest, Tree>,
         report: &mut Verification,
-    ) {
+    ) -> Result<(), Ext4Error> {
+        let sealed = root.is_sealed(report)?;
         let deployments = root.deployments();
         let mut proven: BTreeSet<String> = BTreeSet::new();
         for entry in &self.entries {
             let before = report.findings.len();
             self.verify_files(entry, root, report);
-            let Some((id, _)) = &entry.composefs else {
-                if entry.entry.get("linux").is_some() {
+            let Some((id, argument)) = &entry.composefs else {
+                if entry.kernels().next().is_some() {
                     let what = entry.entry.get("title").unwrap_or_default().to_owned();
                     report.find(
                         Area::Boot,
@@ -185,9 +234,16 @@ impl Boot {
             if !deployments.contains(id) {
                 report.find(Area::Boot, &*entry.path, Problem::Boots { what: what(), missing: "its deployment" });
             }
+            if argument.check == Check::Required && !sealed {
+                report.find(
+                    Area::Boot,
+                    &*entry.path,
+                    Problem::Boots { what: what(), missing: "fs-verity, which it demands," },
+                );
+            }
             let is_proven = report.deployments.contains(&id.to_string());
-            if let Some(pair) = entry.pair().filter(|_| is_proven) {
-                proven.extend(pair.map(|path| path.trim_start_matches('/').to_ascii_lowercase()));
+            if is_proven {
+                proven.extend(entry.kernels().map(|path| path.trim_start_matches('/').to_ascii_lowercase()));
             }
             report.entries += usize::from(report.findings.len() == before);
         }
@@ -196,6 +252,7 @@ impl Boot {
         }
         let of_image = |digest: &VerityDigest| root.objects.get(digest).is_some_and(|object| object.proven);
         self.count_files(&|path, digest| of_image(digest) || proven.contains(&path.to_ascii_lowercase()), report);
+        Ok(())
     }
 
     /// The layout without repository: kernel and initramfs must be files of the root.

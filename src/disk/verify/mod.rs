@@ -24,6 +24,7 @@ mod root;
 mod seal;
 mod state;
 mod streams;
+mod unified;
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -195,7 +196,7 @@ fn verify_root<S: Read + Seek>(
     let kept = root.deployments().union(&boot.ids()).copied().collect();
     let images = root.verify_images(&links, &kept, report)?;
     root.verify_deployments(&boot, &images, &links, wanted, report)?;
-    boot.verify(&root, &images, report);
+    boot.verify(&mut root, &images, report)?;
     root.count_unreferenced(report);
     if let Some(expected) = wanted.image {
         root.compare(expected, &links, report)?;

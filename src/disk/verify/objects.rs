@@ -4,12 +4,14 @@ use std::io::{self, Read, Seek, Write};
 
 use super::Verification;
 use super::finding::{Area, Problem};
-use super::root::Root;
+use super::root::{Root, TEXT};
 use super::seal::check_seal;
 use crate::disk::composefs::object_path;
 use crate::disk::inspect::ext4::{BLOCK, Ext4Error, Inode};
 use crate::disk::verity::{Trees, VerityDigest, VerityHasher};
 
+/// What tells that a repository is sealed, by being it.
+const METADATA: &str = "composefs/meta.json";
 /// More zeros that no block holds are not hashed: a sparse file of a few bytes could take days.
 const HOLES: u64 = 64 << 30;
 
@@ -103,6 +105,18 @@ impl<S: Read + Seek> Root<S> {
         }
         self.objects.get_mut(digest).expect("it was there above").proven = true;
         Ok(None)
+    }
+
+    /// Whether everything that a strict boot asks for is sealed: all objects, and the record of the repository.
+    pub(super) fn is_sealed(&mut self, report: &mut Verification) -> Result<bool, Ext4Error> {
+        let Some(inode) = self.inode(METADATA.as_bytes())?.filter(Inode::is_sealed) else { return Ok(false) };
+        let mut hashing = Hashing(VerityHasher::new(Trees::Keep));
+        self.ext4.copy(&inode, 0, inode.size.min(TEXT), &mut hashing)?;
+        if let Some(problem) = check_seal(&mut self.ext4, &inode, &hashing.0.finish())? {
+            report.find(Area::Objects, METADATA, problem);
+            return Ok(false);
+        }
+        Ok(self.objects.values().all(|object| object.sealed))
     }
 
     /// Notes that something refers to an object, which must be there, with this size when it is known.
