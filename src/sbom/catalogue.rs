@@ -290,11 +290,6 @@ impl Cataloguer {
     }
 
     fn packages(&self, database: &Database) -> Result<Vec<Installed>, SbomError> {
-        let log = self.tree.resolve(format!("{}-wal", database.path)).and_then(|id| self.tree.node(id).content());
-        if log.is_some_and(|log| log.size() > 0) {
-            let format = "SQLite with a log that was never merged into it";
-            return Err(SbomError::Format { path: database.path.clone(), format });
-        }
         let place = self.place_of(&database.path);
         let Some(last) = place else { return Ok(Vec::new()) };
         let size =
@@ -305,7 +300,8 @@ impl Cataloguer {
             limit: DATABASE_LIMIT,
         })?;
         let failed = |source| SbomError::Database { path: database.path.clone(), source };
-        let packages = database.parse(bytes).map_err(failed)?;
+        let log = database.log().and_then(|path| self.databases.get(&self.place_of(&path)?));
+        let packages = database.parse_with(bytes, log).map_err(failed)?;
         let earlier = self.earlier(database, last);
         Ok(packages.into_iter().map(|package| self.installed(package, last.0, &earlier)).collect())
     }

@@ -42,7 +42,7 @@ const STATUS_D: &str = "var/lib/dpkg/status.d";
 pub(super) fn is_database(folder: &str, name: &str) -> bool {
     match name {
         "status" => folder.ends_with("dpkg"),
-        "rpmdb.sqlite" | "Packages.db" => folder.ends_with("rpm"),
+        "rpmdb.sqlite" | "rpmdb.sqlite-wal" | "Packages.db" => folder.ends_with("rpm"),
         "installed" => folder.ends_with("apk/db"),
         _ => folder.ends_with("dpkg/status.d") && !name.ends_with(".md5sums"),
     }
@@ -69,6 +69,19 @@ pub(super) fn find(tree: &ImageTree) -> Vec<Database> {
 }
 
 impl Database {
+    /// Where a log of changes that are not in the file would be.
+    pub(super) fn log(&self) -> Option<String> {
+        (self.format == Format::RpmSqlite).then(|| format!("{}-wal", self.path))
+    }
+
+    /// Reads its content, with the log of changes beside it.
+    pub(super) fn parse_with(&self, bytes: &[u8], log: Option<&Vec<u8>>) -> Result<Vec<Package>, DatabaseError> {
+        match log {
+            Some(log) => self.parse(&rpm::merge(bytes, log)?),
+            None => self.parse(bytes),
+        }
+    }
+
     /// Reads its content.
     pub(super) fn parse(&self, bytes: &[u8]) -> Result<Vec<Package>, DatabaseError> {
         match self.format {

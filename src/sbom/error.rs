@@ -13,9 +13,6 @@ pub enum SbomError {
     /// A package database cannot be read: an inventory with holes would be worse than none.
     #[error("package database /{path}")]
     Database { path: String, source: DatabaseError },
-    /// A database of a format that is not read.
-    #[error("package database /{path} is of the format {format}, which imgbuild does not read; try --scanner syft")]
-    Format { path: String, format: &'static str },
     /// A file is larger than anything of its kind.
     #[error("/{path} has {size} bytes; at most {limit} are read")]
     TooLarge { path: String, size: u64, limit: u64 },

@@ -83,10 +83,11 @@ fn to_1_6(document: &mut Value) {
 
 /// A document written by [`to_json`] as 1.6, in another version.
 pub(super) fn rewrite(bytes: &[u8], format: SbomFormat) -> Result<Vec<u8>, SbomError> {
-    let mut document: Value = serde_json::from_slice(bytes)?;
-    if format == SbomFormat::CycloneDx15 {
-        to_1_5(&mut document);
+    if format == SbomFormat::CycloneDx16 {
+        return Ok(bytes.to_vec());
     }
+    let mut document: Value = serde_json::from_slice(bytes)?;
+    to_1_5(&mut document);
     Ok(canonical_json(&document)?)
 }
 

@@ -4,11 +4,13 @@
 //! proportion to its size, and gives all packages or an error.
 
 mod header;
+mod log;
 mod ndb;
 mod sqlite;
 
 use super::error::DatabaseError;
 use super::package::Package;
+pub(super) use log::merge;
 
 /// Reads `rpmdb.sqlite`.
 ///

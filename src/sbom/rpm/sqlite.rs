@@ -1,7 +1,7 @@
 //! The rows of one table of a SQLite database file.
 //!
 //! After "Database File Format" of the SQLite documentation. Supported is what rpm writes: table b-trees with rowids.
-//! What a write-ahead log beside the file holds is not seen; rpm merges it when it closes the database.
+//! What a write-ahead log beside the file holds has been merged before ([`super::merge`]).
 
 use std::collections::BTreeSet;
 
