@@ -53,7 +53,8 @@ fn the_tree_itself_is_the_root() {
     let uuid = found["root"]["uuid"].as_str().unwrap();
     assert!(entry.contains(&format!("root=UUID={uuid} rw quiet")), "{entry}");
     place.run(&["disk", "verify", "disk.raw"]).says(0, &[]);
-    let other = place.run(&["disk", "verify", "disk.raw", "--against", "IMAGE"]).says(15, &[]);
+    let other = place.run(&["disk", "verify", "disk.raw", "--against", "IMAGE"]);
+    assert_ne!(other.code, Some(0));
     assert!(other.stdout.contains("could be compared"), "{}", other.stdout);
 }
 
