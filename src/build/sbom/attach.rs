@@ -1,5 +1,6 @@
 //! The SBOM of every image that was built, beside it in the store.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -19,12 +20,58 @@ const MADE_BY: &str = "dev.imgbuild.version";
 /// No SBOM of ours that is read back is larger.
 const LIMIT: u64 = 256 << 20;
 
+/// What is in images that others stand on.
+#[derive(Default)]
+pub(in crate::build) struct Inventory(Vec<Known>);
+
+impl Inventory {
+    /// Reads the images of these names, as far as they are there.
+    ///
+    /// # Errors
+    /// When one cannot be read, or after a signal.
+    pub(in crate::build) fn read(
+        session: &Session,
+        layout: &Layout,
+        names: &BTreeSet<String>,
+    ) -> Result<Self, BuildError> {
+        let mut inventory = Self::default();
+        for name in names {
+            if let Some(image) = chain::find(layout, name)? {
+                inventory.add(session, layout, &image)?;
+            }
+        }
+        Ok(inventory)
+    }
+
+    /// Reads an image, each layer once.
+    fn add(&mut self, session: &Session, layout: &Layout, image: &Image) -> Result<(), BuildError> {
+        session.interrupt.check()?;
+        let diff_ids = diff_ids(image);
+        if self.0.iter().any(|known| known.diff_ids == diff_ids) {
+            return Ok(());
+        }
+        let mut cataloguer = self.nearest(&diff_ids).map(|known| known.cataloguer.clone()).unwrap_or_default();
+        super::read(&mut cataloguer, layout, image)?;
+        let catalogue = Arc::new(super::finish(&cataloguer, image)?);
+        self.0.push(Known { diff_ids, cataloguer, catalogue });
+        Ok(())
+    }
+
+    /// The largest part of an image that has been read.
+    fn nearest(&self, diff_ids: &[DiffId]) -> Option<&Known> {
+        self.0.iter().filter(|known| diff_ids.starts_with(&known.diff_ids)).max_by_key(|known| known.diff_ids.len())
+    }
+}
+
 /// Makes the SBOM of each image and lists it as a referrer; an image that was kept keeps the one it has.
+///
+/// What `known` has is not read again.
 pub(in crate::build) fn attach(
     session: &Session,
     project: &Project,
     layout: &Layout,
     built: &[Built],
+    known: Inventory,
 ) -> Result<(), BuildError> {
     let images = without_sbom(layout, built)?;
     if images.is_empty() {
@@ -37,8 +84,8 @@ pub(in crate::build) fn attach(
     let failed = |source| BuildError::Layout { image: "SBOMs".to_owned(), what: "writing", source };
     // One wait for the disk for all of them.
     let batch = layout.batch().map_err(failed)?;
-    let job =
-        Job { session, layout: &batch, locked: Locked::of(project), known: read_bases(session, layout, &images)? };
+    let known = with_bases(known, session, layout, &images)?;
+    let job = Job { session, layout: &batch, locked: Locked::of(project), known };
     let done = map_all(images.iter().collect(), 1, |(name, image)| job.write(name, image));
     let done = done.into_iter().collect::<Result<Vec<_>, _>>()?;
     let written: Vec<_> =
@@ -108,21 +155,18 @@ struct Known {
     catalogue: Arc<Catalogue>,
 }
 
-/// Reads the images that are not hosts, and those that hosts stand on, each layer once.
-fn read_bases(session: &Session, layout: &Layout, images: &[(&str, Image)]) -> Result<Vec<Known>, BuildError> {
-    let mut known: Vec<Known> = Vec::new();
+/// With the images that are not hosts, and those that hosts stand on.
+fn with_bases(
+    mut known: Inventory,
+    session: &Session,
+    layout: &Layout,
+    images: &[(&str, Image)],
+) -> Result<Inventory, BuildError> {
     for (name, image) in images {
         let base = if name.starts_with("tier3/") { base_of(layout, image)? } else { Some(image.clone()) };
-        let Some(base) = base else { continue };
-        session.interrupt.check()?;
-        let diff_ids = diff_ids(&base);
-        if known.iter().any(|known| known.diff_ids == diff_ids) {
-            continue;
+        if let Some(base) = base {
+            known.add(session, layout, &base)?;
         }
-        let mut cataloguer = nearest(&known, &diff_ids).map(|known| known.cataloguer.clone()).unwrap_or_default();
-        super::read(&mut cataloguer, layout, &base)?;
-        let catalogue = Arc::new(super::finish(&cataloguer, &base)?);
-        known.push(Known { diff_ids, cataloguer, catalogue });
     }
     Ok(known)
 }
@@ -137,16 +181,11 @@ fn diff_ids(image: &Image) -> Vec<DiffId> {
     image.layers().iter().map(|layer| layer.diff_id.clone()).collect()
 }
 
-/// The largest part of an image that has been read.
-fn nearest<'k>(known: &'k [Known], diff_ids: &[DiffId]) -> Option<&'k Known> {
-    known.iter().filter(|known| diff_ids.starts_with(&known.diff_ids)).max_by_key(|known| known.diff_ids.len())
-}
-
 struct Job<'a> {
     session: &'a Session,
     layout: &'a Layout,
     locked: Option<Locked<'a>>,
-    known: Vec<Known>,
+    known: Inventory,
 }
 
 impl Job<'_> {
@@ -169,7 +208,7 @@ impl Job<'_> {
     /// The inventory of an image: mostly that of the image below, which is not read again.
     fn catalogue(&self, image: &Image) -> Result<Arc<Catalogue>, BuildError> {
         let diff_ids = diff_ids(image);
-        let nearest = nearest(&self.known, &diff_ids);
+        let nearest = self.known.nearest(&diff_ids);
         if let Some(known) = nearest {
             let layers = image.layer_source(self.layout, chain::limits());
             if known.cataloguer.is_unchanged_by(&layers).map_err(super::failed(image))? {

@@ -13,7 +13,7 @@ use crate::oci::{Image, Layout};
 use crate::sbom::{Catalogue, Cataloguer, Digests, ModuleFacts, ModuleSignatureFacts, Sbom};
 pub use crate::sbom::{SbomError, SbomFormat};
 
-pub(super) use attach::{attach, find};
+pub(super) use attach::{Inventory, attach, find};
 
 /// Who lists the packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
