@@ -11,6 +11,7 @@ use super::error::io;
 use super::mirror;
 use super::{BuildError, Session, sbom};
 use crate::model::{ByteSize, ImageLocator};
+use crate::oci::copy::Copier;
 use crate::oci::layout::attached_to;
 use crate::oci::{Image, ImageTree, LayerSource, Layout};
 use crate::sys::dirs;
@@ -130,7 +131,9 @@ pub(super) fn open(session: &Session, locator: &ImageLocator) -> Result<(Layout,
         what: "copying",
         source,
     })?;
-    let copied = mirror::fetch(session, chain::machine_platform(), locator, &layout)?;
+    // An image is looked into wherever it is for; this machine's platform is only one to choose by.
+    let copier = Copier::new(chain::machine_platform()).any_single(true);
+    let copied = mirror::fetch(session, copier, locator, &layout)?;
     let image = Image::load(&layout, &copied.manifest, None)?;
     Ok((layout, image))
 }

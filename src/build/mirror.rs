@@ -20,11 +20,11 @@ pub(super) fn resolve(session: &Session, platform: Platform, locator: &ImageLoca
 /// Copies the image a locator leads to into `layout`; gives it no name.
 pub(super) fn fetch(
     session: &Session,
-    platform: Platform,
+    copier: Copier<'_>,
     locator: &ImageLocator,
     layout: &Layout,
 ) -> Result<Copied, BuildError> {
-    let copied = with_source(session, locator, Fetch { session, platform, locator, layout })?;
+    let copied = with_source(session, locator, Fetch { session, copier, locator, layout })?;
     let origin = match &copied.verification {
         Verification::Unverified => "origin not verified".to_owned(),
         Verification::Verified { by } => format!("signed by {by}"),
@@ -59,7 +59,7 @@ pub(super) fn fetch_pinned(
     pinned: &PinnedReference,
 ) -> Result<Image, BuildError> {
     let locator = project.locate(&by_digest(pinned));
-    let copied = fetch(session, chain::platform(project), &locator, layout)?;
+    let copied = fetch(session, Copier::new(chain::platform(project)), &locator, layout)?;
     if copied.resolved != pinned.resolved {
         return Err(BuildError::MirrorDrift {
             requested: pinned.requested.to_string(),
@@ -109,7 +109,7 @@ impl SourceTask for ResolveOnly<'_> {
 
 struct Fetch<'a> {
     session: &'a Session,
-    platform: Platform,
+    copier: Copier<'a>,
     locator: &'a ImageLocator,
     layout: &'a Layout,
 }
@@ -118,7 +118,8 @@ impl SourceTask for Fetch<'_> {
     type Output = Copied;
 
     fn run<S: ImageSource + Sync>(self, source: &S) -> Result<Copied, BuildError> {
-        let copier = Copier::new(self.platform)
+        let copier = self
+            .copier
             .interrupt(self.session.interrupt.clone())
             .progress(std::sync::Arc::clone(&self.session.progress));
         copier.copy(source, self.locator, self.layout).map_err(copying(self.locator))

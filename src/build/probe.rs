@@ -3,6 +3,7 @@
 use super::audit::{Event, Verb};
 use super::chain::Built;
 use super::kernels::KernelAsk;
+use super::sbom::Inventory;
 use super::{BuildError, Project, Session, locking, tier2};
 use crate::model::{KmodSetName, KnownBad, TierName};
 use crate::oci::Layout;
@@ -10,6 +11,7 @@ use crate::oci::Layout;
 /// Builds a tier 2, deciding on the kernel anew after each build that failed at a module's source, at most
 /// `ask.probes` times.
 ///
+/// `known` gets what is in the image below.
 /// Every such failure is remembered in the lock, the last one too; under `--locked` none is, and none is followed.
 ///
 /// # Errors
@@ -20,11 +22,12 @@ pub(super) fn build(
     layout: &Layout,
     name: &TierName,
     ask: &KernelAsk,
+    known: &mut Inventory,
 ) -> Result<Built, BuildError> {
     let mut left = ask.probes;
     let mut suspect = None;
     loop {
-        let error = match tier2::build(session, project, layout, name, suspect.as_ref()) {
+        let error = match tier2::build(session, project, layout, name, suspect.as_ref(), known) {
             Err(error @ BuildError::DoesNotBuild { .. }) if !session.settings.locked => error,
             other => return other,
         };

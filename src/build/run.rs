@@ -1,8 +1,5 @@
 //! The road: from a settled lock to the images of the chain.
 
-use std::collections::BTreeSet;
-use std::{panic, thread};
-
 use super::chain::{self, Built};
 use super::kernels::KernelAsk;
 use super::preflight::{self, Needs};
@@ -42,32 +39,20 @@ fn build(
     for name in &selection.tier1 {
         built.push(tier1::build(session, project, &layout, name)?);
     }
-    let below = read_meanwhile(session, project, &selection);
-    let skipped = thread::scope(|scope| {
-        // For the SBOMs; builder stages leave a core free most of the time.
-        let known = scope.spawn(|| sbom::Inventory::read(session, &layout, &below));
-        for name in &selection.tier2 {
-            match probe::build(session, project, &layout, name, ask) {
-                Ok(image) => built.push(image),
-                Err(error) if error.is_about_modules() => failed.push((name.clone(), error)),
-                Err(error) => return Err(error),
-            }
+    let mut known = sbom::Inventory::default();
+    for name in &selection.tier2 {
+        match probe::build(session, project, &layout, name, ask, &mut known) {
+            Ok(image) => built.push(image),
+            Err(error) if error.is_about_modules() => failed.push((name.clone(), error)),
+            Err(error) => return Err(error),
         }
-        let (selection, skipped) = without(project, &selection, &failed);
-        built.extend(tier3::build(session, project, &layout, &selection.hosts)?);
-        built.extend(seal::seal_selected(session, project, &selection)?);
-        let known = known.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
-        sbom::attach(session, project, &layout, &built, known)?;
-        Ok(skipped)
-    })?;
+    }
+    let (selection, skipped) = without(project, &selection, &failed);
+    built.extend(tier3::build(session, project, &layout, &selection.hosts)?);
+    built.extend(seal::seal_selected(session, project, &selection)?);
+    sbom::attach(session, project, &layout, &built, known)?;
     let failed = failed.into_iter().map(|(name, error)| (format!("tier2/{name}"), error)).collect();
     BuildError::all(failed, skipped).map(|()| built)
-}
-
-/// The images below those to be built, unless these may turn out to be there already.
-fn read_meanwhile(session: &Session, project: &Project, selection: &Selection) -> BTreeSet<String> {
-    let base = |name: &TierName| format!("tier1/{}", project.definition.tier2[name].base);
-    if session.settings.reuse { BTreeSet::new() } else { selection.tier2.iter().map(base).collect() }
 }
 
 /// What is left of a selection without the tiers that failed, and the hosts that would stand on them.

@@ -25,5 +25,5 @@ pub use cmd::{Cmd, CmdError, ExitKind, Runner, Watched};
 pub use interrupt::{Interrupt, Interrupted};
 pub use limits::HardLimits;
 pub use lock::{FileLock, LockError, LockKind};
-pub use parallel::map_all;
+pub use parallel::{map_all, yield_to_others};
 pub use progress::{NoProgress, Progress, Step, StepEvent};

@@ -2,6 +2,9 @@
 
 use std::thread;
 
+/// A nice value of work that nobody waits for yet.
+const BACKGROUND: i32 = 10;
+
 /// Does something with every item and returns the results in the order of the items. No thread gets fewer than
 /// `per_thread` of them: below some number one costs more than it saves.
 ///
@@ -24,6 +27,14 @@ pub fn map_all<T: Send, U: Send>(items: Vec<T>, per_thread: usize, work: impl Fn
         };
         handles.into_iter().flat_map(join).collect()
     })
+}
+
+/// Lets everybody else go first from now on: this thread, and those it starts, only get what processors have left.
+pub fn yield_to_others() {
+    // Of no thread but the calling one, see setpriority(2). Where it is refused the work is done all the same.
+    if let Err(error) = rustix::process::setpriority_process(None, BACKGROUND) {
+        tracing::debug!(%error, "lowering the priority of a thread");
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The SBOM of every image that was built, beside it in the store.
 
-use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use super::super::error::io;
 use super::super::{BuildError, Built, Project, Session, chain};
 use super::facts::{self, Locked};
 use crate::model::DiffId;
-use crate::oci::{Artifact, Attach, BASE_DIGEST, Image, Layout, LayoutError, Referrer};
+use crate::oci::{Artifact, Attach, BASE_DIGEST, Image, LayerSource, Layout, LayoutError, Referrer};
 use crate::sbom::{Catalogue, Cataloguer, MEDIA_TYPE, Sbom, SbomFormat};
 use crate::sys::map_all;
 
@@ -25,33 +24,23 @@ const LIMIT: u64 = 256 << 20;
 pub(in crate::build) struct Inventory(Vec<Known>);
 
 impl Inventory {
-    /// Reads the images of these names, as far as they are there.
+    /// Reads an image, each layer once.
     ///
     /// # Errors
-    /// When one cannot be read, or after a signal.
-    pub(in crate::build) fn read(
+    /// When it cannot be read, or after a signal.
+    pub(in crate::build) fn add(
+        &mut self,
         session: &Session,
-        layout: &Layout,
-        names: &BTreeSet<String>,
-    ) -> Result<Self, BuildError> {
-        let mut inventory = Self::default();
-        for name in names {
-            if let Some(image) = chain::find(layout, name)? {
-                inventory.add(session, layout, &image)?;
-            }
-        }
-        Ok(inventory)
-    }
-
-    /// Reads an image, each layer once.
-    fn add(&mut self, session: &Session, layout: &Layout, image: &Image) -> Result<(), BuildError> {
+        image: &Image,
+        layers: &dyn LayerSource,
+    ) -> Result<(), BuildError> {
         session.interrupt.check()?;
         let diff_ids = diff_ids(image);
         if self.0.iter().any(|known| known.diff_ids == diff_ids) {
             return Ok(());
         }
         let mut cataloguer = self.nearest(&diff_ids).map(|known| known.cataloguer.clone()).unwrap_or_default();
-        super::read(&mut cataloguer, layout, image)?;
+        super::read(&mut cataloguer, image, layers)?;
         let catalogue = Arc::new(super::finish(&cataloguer, image)?);
         self.0.push(Known { diff_ids, cataloguer, catalogue });
         Ok(())
@@ -165,7 +154,7 @@ fn with_bases(
     for (name, image) in images {
         let base = if name.starts_with("tier3/") { base_of(layout, image)? } else { Some(image.clone()) };
         if let Some(base) = base {
-            known.add(session, layout, &base)?;
+            known.add(session, &base, &base.layer_source(layout, chain::limits()))?;
         }
     }
     Ok(known)
@@ -209,14 +198,14 @@ impl Job<'_> {
     fn catalogue(&self, image: &Image) -> Result<Arc<Catalogue>, BuildError> {
         let diff_ids = diff_ids(image);
         let nearest = self.known.nearest(&diff_ids);
-        if let Some(known) = nearest {
-            let layers = image.layer_source(self.layout, chain::limits());
-            if known.cataloguer.is_unchanged_by(&layers).map_err(super::failed(image))? {
-                return Ok(Arc::clone(&known.catalogue));
-            }
+        let layers = image.layer_source(self.layout, chain::limits());
+        if let Some(known) = nearest
+            && known.cataloguer.is_unchanged_by(&layers).map_err(super::failed(image))?
+        {
+            return Ok(Arc::clone(&known.catalogue));
         }
         let mut cataloguer = nearest.map(|known| known.cataloguer.clone()).unwrap_or_default();
-        super::read(&mut cataloguer, self.layout, image)?;
+        super::read(&mut cataloguer, image, &layers)?;
         Ok(Arc::new(super::finish(&cataloguer, image)?))
     }
 }

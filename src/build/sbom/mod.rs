@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{BuildError, Project, Session, chain, images};
 use crate::kmod;
 use crate::model::ImageLocator;
-use crate::oci::{Image, Layout};
+use crate::oci::{Image, LayerSource};
 use crate::sbom::{Catalogue, Cataloguer, Digests, ModuleFacts, ModuleSignatureFacts, Sbom};
 pub use crate::sbom::{SbomError, SbomFormat};
 
@@ -59,7 +59,7 @@ pub fn make(
         return Sbom::rewrite(&kept, settings.format).map_err(failed(&image));
     }
     let mut cataloguer = Cataloguer::default();
-    read(&mut cataloguer, &layout, &image)?;
+    read(&mut cataloguer, &image, &image.layer_source(&layout, chain::limits()))?;
     let mut catalogue = finish(&cataloguer, &image)?;
     let scanner = syft::rescan(session, settings.scan, &layout, &image, &mut catalogue)?;
     let locked = project.and_then(facts::Locked::of);
@@ -76,9 +76,8 @@ fn summary(sbom: &Sbom) -> String {
 }
 
 /// Reads those layers of an image that have not been read.
-fn read(cataloguer: &mut Cataloguer, layout: &Layout, image: &Image) -> Result<(), BuildError> {
-    let layers = image.layer_source(layout, chain::limits());
-    cataloguer.read(&layers, &read_module).map_err(failed(image))
+fn read(cataloguer: &mut Cataloguer, image: &Image, layers: &dyn LayerSource) -> Result<(), BuildError> {
+    cataloguer.read(layers, &read_module).map_err(failed(image))
 }
 
 fn finish(cataloguer: &Cataloguer, image: &Image) -> Result<Catalogue, BuildError> {

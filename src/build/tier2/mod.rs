@@ -14,28 +14,30 @@ use super::chain::{self, Built};
 use super::containers::Containers;
 use super::error::io;
 use super::packages::PackageCache;
+use super::sbom::Inventory;
 use super::{BuildError, Project, Session, check, locking};
 use crate::config::{Family, KernelInputs, KmodSet, LockedTier2, PackageSet, Tier2};
 use crate::model::{KmodSetName, SourceDateEpoch, TierName};
 use crate::oci::tree::SpooledLayers;
 use crate::oci::{Image, Layout};
 use crate::plan::{self, SetStage, StageKit, Tier2Stages};
-use crate::sys::HardLimits;
 use crate::sys::clock::Stopwatch;
 use crate::sys::dirs;
+use crate::sys::{HardLimits, yield_to_others};
 use crate::tool::buildah::{Build, Isolation, Mount, Output, Secret, parse_id};
 use crate::tool::{Problem, apt};
 
 /// Where stages find what imgbuild hands them.
 const INPUTS: &str = "/run/imgbuild";
 
-/// Builds one tier-2 image; the module set `first` before all others.
+/// Builds one tier-2 image; the module set `first` before all others. `known` gets what is in the image below, for SBOMs.
 pub(super) fn build(
     session: &Session,
     project: &Project,
     layout: &Layout,
     name: &TierName,
     first: Option<&KmodSetName>,
+    known: &mut Inventory,
 ) -> Result<Built, BuildError> {
     let watch = Stopwatch::start();
     let image_name = format!("tier2/{name}");
@@ -53,11 +55,15 @@ pub(super) fn build(
     // Verified and uncompressed once, and from then on read where it is needed: comparing, writing and verifying
     // all ask for files of the base, and a compressed layer has to be read from its beginning for each of them.
     let base_layers = SpooledLayers::new(&base_layers, &spool_dir);
-    // This is done beside the builder stages, which leave a core free most of the time.
     let image = thread::scope(|scope| {
-        let base_tree = scope.spawn(|| chain::tree_of(&base_layers));
         let containers = Containers::open(session)?;
         let base_id = containers.import(&base_name, &base)?;
+        // Beside the builder stages, which leave a core free most of the time; the import leaves none.
+        let base_tree = scope.spawn(|| {
+            yield_to_others();
+            known.add(session, &base, &base_layers)?;
+            chain::tree_of(&base_layers)
+        });
         let mut picked = BTreeMap::new();
         let mut sets: Vec<_> = tier.modules.iter().collect();
         sets.sort_by_key(|set| Some(*set) != first);

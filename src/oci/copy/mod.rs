@@ -43,6 +43,7 @@ pub struct Copier<'a> {
     jobs: NonZeroUsize,
     check_diff_ids: bool,
     inflated_limit: ByteSize,
+    any_single: bool,
 }
 
 /// An image found, its origin judged, none of its content fetched.
@@ -110,7 +111,15 @@ impl<'a> Copier<'a> {
             jobs: NonZeroUsize::new(3).expect("3 is not 0"),
             check_diff_ids: true,
             inflated_limit: ByteSize(64 << 30),
+            any_single: false,
         }
+    }
+
+    /// Whether the platform only chooses from an index: an image that is the only one may be for any other; off unless
+    /// set.
+    #[must_use]
+    pub fn any_single(self, any_single: bool) -> Self {
+        Self { any_single, ..self }
     }
 
     /// Asks this before any content is fetched.

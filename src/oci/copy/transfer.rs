@@ -41,7 +41,8 @@ impl<S: ImageSource + Sync, K: BlobSink> Transfer<'_, S, K> {
         let parsed =
             parse_config(&bytes).map_err(|source| CopyError::Config { digest: digest(), source: source.into() })?;
         let found = platform::of_config(&parsed);
-        if !platform::serves(&found, &self.copier.platform) {
+        let chosen = !self.copier.any_single || resolved.index.is_some();
+        if chosen && !platform::serves(&found, &self.copier.platform) {
             return Err(CopyError::Platform {
                 digest: resolved.descriptor.digest().clone().into(),
                 wanted: platform::show(&self.copier.platform),
