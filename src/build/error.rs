@@ -17,6 +17,7 @@ use crate::config::{AllowFileError, ConfigErrors, Family};
 use crate::kernel::{BaseMismatch, NoKernel, UniverseError};
 use crate::kmod::{AllowedError, Finding, ManifestError, SymversError};
 use crate::lint::LintError;
+use crate::model::deb822::StanzaError;
 use crate::model::{ByteSize, HostName, ImageLocator, KernelRelease, KmodSetName, RepositoryName, TierName};
 use crate::oci::copy::CopyError;
 use crate::oci::registry::RegistryError;
@@ -93,13 +94,13 @@ pub enum BuildError {
     #[error("package {package}: expected SHA-256 {expected}, found {found}")]
     PackageDigest { package: String, expected: String, found: String },
     #[error("package `{package}`: its description cannot be read")]
-    Control { package: String, source: tool::deb822::StanzaError },
+    Control { package: String, source: StanzaError },
     #[error("package `{package}`: its description is empty")]
     EmptyControl { package: String },
     #[error("the package database of the image below cannot be read")]
-    Status(#[source] tool::deb822::StanzaError),
+    Status(#[source] StanzaError),
     #[error("the package index of {archive} cannot be read")]
-    Index { archive: String, source: tool::deb822::StanzaError },
+    Index { archive: String, source: StanzaError },
     #[error(
         "`tier2/{tier}`: imgbuild.lock was written by another imgbuild; `imgbuild lock --update {tier}` writes it anew"
     )]

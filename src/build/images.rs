@@ -10,12 +10,12 @@ use super::conventions;
 use super::error::io;
 use super::mirror;
 use super::{BuildError, Session, sbom};
+use crate::model::deb822;
 use crate::model::{ByteSize, ImageLocator};
 use crate::oci::copy::Copier;
 use crate::oci::layout::attached_to;
 use crate::oci::{Image, ImageTree, LayerSource, Layout};
 use crate::sys::dirs;
-use crate::tool::deb822;
 
 /// No package database is larger.
 const DATABASE_LIMIT: u64 = 256 << 20;

@@ -14,12 +14,13 @@ use super::Session;
 use super::audit::{Event, Verb};
 use super::error::{BuildError, command, io};
 use crate::config::{Archive, LockedPackage};
+use crate::model::deb822;
 use crate::model::{ByteSize, hex};
 use crate::oci::layer::{EntryKind, TarReader, UnpackLimits};
 use crate::oci::{InitramfsEntry, read_initramfs};
 use crate::sys::{Step, dirs};
 use crate::tool::apt::{self, Apt, Download};
-use crate::tool::{deb822, dpkg, rpm};
+use crate::tool::{dpkg, rpm};
 
 /// How many files one run of the fetching program gets: few enough to show progress, enough to keep connections busy.
 const BATCH: usize = 16;

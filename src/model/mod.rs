@@ -7,6 +7,7 @@
 //! May not touch file systems, processes, the environment, the clock or logging.
 
 mod artifact;
+pub mod deb822;
 mod finding;
 mod ident;
 mod image_ref;

@@ -2,7 +2,7 @@
 
 use super::error::DatabaseError;
 use super::package::{Package, PackageKind};
-use super::paragraph::{Paragraph, parse_paragraphs};
+use crate::model::deb822::{Stanza, parse_stanzas};
 
 /// Reads a status file; packages of which only configuration is left are left out.
 ///
@@ -10,34 +10,34 @@ use super::paragraph::{Paragraph, parse_paragraphs};
 /// When a line is no field, or a package lacks its name, version or architecture.
 pub(super) fn parse_status(bytes: &[u8]) -> Result<Vec<Package>, DatabaseError> {
     let text = String::from_utf8_lossy(bytes);
-    parse_paragraphs(&text)?.iter().filter(|paragraph| is_installed(paragraph)).map(package).collect()
+    parse_stanzas(&text)?.iter().filter(|stanza| is_installed(stanza)).map(package).collect()
 }
 
 /// `Status` is three words, of which the last is the state (dpkg(1)). Files in `status.d` have none.
-fn is_installed(paragraph: &Paragraph<'_>) -> bool {
-    let state = paragraph.get("Status").and_then(|status| status.split_whitespace().next_back());
-    !matches!(state, Some("config-files" | "not-installed")) && paragraph.get("Package").is_some()
+fn is_installed(stanza: &Stanza<'_>) -> bool {
+    let state = stanza.first_line("Status").and_then(|status| status.split_whitespace().next_back());
+    !matches!(state, Some("config-files" | "not-installed")) && stanza.first_line("Package").is_some()
 }
 
-fn package(paragraph: &Paragraph<'_>) -> Result<Package, DatabaseError> {
-    let name = paragraph.get("Package").unwrap_or_default();
+fn package(stanza: &Stanza<'_>) -> Result<Package, DatabaseError> {
+    let name = stanza.first_line("Package").unwrap_or_default();
     let require = |field: &'static str| {
-        paragraph.get(field).ok_or_else(|| DatabaseError::Missing { package: name.to_owned(), field })
+        stanza.first_line(field).ok_or_else(|| DatabaseError::Missing { package: name.to_owned(), field })
     };
     let mut package = Package::new(PackageKind::Deb, name, require("Version")?, require("Architecture")?);
-    if let Some(source) = paragraph.get("Source") {
+    if let Some(source) = stanza.first_line("Source") {
         let (name, version) = source.split_once(' ').unwrap_or((source, ""));
         package.source = Some(name.to_owned());
         let version = version.trim().trim_start_matches('(').trim_end_matches(')');
         package.source_version = (!version.is_empty()).then(|| version.to_owned());
     }
-    package.maintainer = paragraph.get("Maintainer").map(str::to_owned);
-    package.homepage = paragraph.get("Homepage").map(str::to_owned);
-    package.summary = paragraph.get("Description").map(str::to_owned);
+    package.maintainer = stanza.first_line("Maintainer").map(str::to_owned);
+    package.homepage = stanza.first_line("Homepage").map(str::to_owned);
+    package.summary = stanza.first_line("Description").map(str::to_owned);
     for field in ["Pre-Depends", "Depends"] {
-        package.requires.extend(paragraph.joined(field).as_deref().map(relations).unwrap_or_default());
+        package.requires.extend(stanza.joined(field).as_deref().map(relations).unwrap_or_default());
     }
-    package.provides = relations(&paragraph.joined("Provides").unwrap_or_default()).concat();
+    package.provides = relations(&stanza.joined("Provides").unwrap_or_default()).concat();
     Ok(package)
 }
 
@@ -56,6 +56,7 @@ fn relations(text: &str) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::deb822::StanzaError;
 
     const STATUS: &str = "\
 Package: bash
@@ -106,7 +107,7 @@ Provides: mail-transport-agent, x (= 1)
     fn damage_is_an_error() {
         let garbage = format!("{STATUS}\n\0\0\0\0");
         let without = STATUS.replace("Version: 4.98-1\n", "");
-        assert!(matches!(parse_status(garbage.as_bytes()), Err(DatabaseError::NotAField { .. })));
+        assert!(matches!(parse_status(garbage.as_bytes()), Err(DatabaseError::Stanza(StanzaError::NotAField { .. }))));
         assert_eq!(
             parse_status(without.as_bytes()),
             Err(DatabaseError::Missing { package: "exim4-base".to_owned(), field: "Version" })

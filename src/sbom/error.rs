@@ -1,5 +1,6 @@
 //! Why no SBOM could be made.
 
+use crate::model::deb822::StanzaError;
 use crate::oci::tree::TreeError;
 
 /// A failure to read an image's inventory or to write it down.
@@ -38,6 +39,9 @@ pub enum DatabaseError {
     /// Text with a line that is no field.
     #[error("line {line} is not a field: `{text}`")]
     NotAField { line: usize, text: String },
+    /// A text of dpkg's that is none.
+    #[error(transparent)]
+    Stanza(#[from] StanzaError),
     /// A package without what every package has.
     #[error("package `{package}` has no {field}")]
     Missing { package: String, field: &'static str },

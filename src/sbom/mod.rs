@@ -13,7 +13,6 @@ mod kernel;
 mod licence;
 mod os_release;
 mod package;
-mod paragraph;
 mod purl;
 mod rpm;
 

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use crate::sys::Cmd;
 
 use super::Problem;
-use super::deb822::Stanza;
+use crate::model::deb822::Stanza;
 
 /// Debian package that has these programs.
 const PACKAGE: &str = "dpkg";
 
-/// Prints the control fields of a package file; read with [`parse_stanzas`](super::deb822::parse_stanzas).
+/// Prints the control fields of a package file; read with [`parse_stanzas`](crate::model::deb822::parse_stanzas).
 pub fn fields(deb: &str) -> Cmd {
     Cmd::new("dpkg-deb").package(PACKAGE).arg("--field").arg(deb)
 }
@@ -81,8 +81,8 @@ pub fn diagnose(tail: &[String]) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tool::deb822::parse_stanzas;
-    use crate::tool::deb822::tests::TEXT;
+    use crate::model::deb822::parse_stanzas;
+    use crate::model::deb822::tests::TEXT;
 
     #[test]
     fn writes_an_index_that_reads_back() {

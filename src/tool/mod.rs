@@ -2,11 +2,10 @@
 //!
 //! Bindings may not see each other, and nothing here prints. What they share
 //! is vocabulary: [`Problem`], a known way to fail, [`ToolVersion`], and the
-//! formats [`deb822`] and [`repodata`].
+//! format [`repodata`].
 
 pub mod apt;
 pub mod buildah;
-pub mod deb822;
 pub mod dkms;
 pub mod dnf;
 pub mod dpkg;

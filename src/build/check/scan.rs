@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
 use crate::kmod::{AddedFile, Finding, leftover_file};
+use crate::model::deb822;
 use crate::oci::layer::LayerEntry;
 use crate::oci::tree::{Content, MergePolicy, TreeError};
 use crate::oci::{ImageTree, LayerSource};
 use crate::sys::Interrupt;
-use crate::tool::deb822;
 
 use super::super::BuildError;
 

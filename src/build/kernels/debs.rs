@@ -9,7 +9,7 @@ use super::Found;
 use crate::build::BuildError;
 use crate::kernel::{Headers, Kernel, KernelSet, PackageEntry, PackageVersion, Part, Provenance, Universe};
 use crate::model::KernelRelease;
-use crate::tool::deb822::{self, Stanza};
+use crate::model::deb822::{self, Stanza};
 
 /// Part of an archive's index: the descriptions that begin with `linux-`.
 #[derive(Debug, Clone, PartialEq, Eq)]

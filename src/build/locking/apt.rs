@@ -11,9 +11,9 @@ use crate::build::error::{command, diagnosed, io};
 use crate::build::kernels::debs::Index;
 use crate::config::{Archive, Bootstrap, LockedPackage, PackageSet, Repository};
 use crate::model::RepositoryName;
+use crate::model::deb822;
 use crate::sys::dirs;
 use crate::tool::apt::{self, Apt, MachineArchives, Source};
-use crate::tool::deb822;
 
 /// Keys of Debian's archives on a Debian machine (package debian-archive-keyring).
 const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

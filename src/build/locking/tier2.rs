@@ -13,8 +13,9 @@ use crate::config::{
 };
 use crate::kernel::{Decision, Inputs, ModuleSet, Transaction};
 use crate::kmod::{Allowances, leftover_package};
+use crate::model::deb822;
 use crate::model::{KernelRelease, KmodSetName, TierName};
-use crate::tool::{deb822, dpkg};
+use crate::tool::dpkg;
 
 /// So many kernels are fetched only to look at their configuration.
 const LOOKS: usize = 3;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::paragraph::parse_paragraphs;
 use super::{all_of, conjuncts, is_valid, rebuild, reference};
+use crate::model::deb822::parse_stanzas;
 
 /// Where prose names a licence: the files of package base-files.
 const COMMON: &str = "/usr/share/common-licenses/";
@@ -24,9 +24,9 @@ fn machine_readable(text: &str) -> Option<BTreeSet<String>> {
     if !text.get(..2000).unwrap_or(text).contains("copyright-format") {
         return None;
     }
-    let paragraphs = parse_paragraphs(text);
-    let short_names: Vec<&str> = match &paragraphs {
-        Ok(paragraphs) => paragraphs.iter().filter_map(|paragraph| paragraph.get("License")).collect(),
+    let stanzas = parse_stanzas(text);
+    let short_names: Vec<&str> = match &stanzas {
+        Ok(stanzas) => stanzas.iter().filter_map(|stanza| stanza.first_line("License")).collect(),
         Err(_) => text.lines().filter_map(|line| line.strip_prefix("License:")).map(str::trim).collect(),
     };
     let names: BTreeSet<&str> = short_names.into_iter().filter(|name| !name.is_empty()).collect();

@@ -105,7 +105,7 @@ impl Apt<'_> {
     }
 
     /// Prints one of them, without its compression; what is wanted of it is read with
-    /// [`pick`](super::deb822::pick).
+    /// [`pick`](crate::model::deb822::pick).
     pub fn index(&self, file: &str) -> Cmd {
         self.cmd("/usr/lib/apt/apt-helper").args(["cat-file", file])
     }

@@ -2,7 +2,7 @@
 //!
 //! Fields, one per line, continued on lines that begin with a space or tab,
 //! and blank lines between descriptions. dpkg's status file, archive indexes,
-//! `dpkg-deb --field` and `apt-cache show` are all written in it.
+//! `dpkg-deb --field`, `apt-cache show` and Debian's copyright files are all written in it.
 
 use std::io::{self, BufRead};
 use std::ops::Range;
@@ -31,6 +31,17 @@ impl<'a> Stanza<'a> {
     /// The raw value of a field; names differ in case only for people.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
+    /// First line of a field's value; nothing when it is absent or empty.
+    pub fn first_line(&self, name: &str) -> Option<&'a str> {
+        self.get(name)?.lines().next().map(str::trim).filter(|line| !line.is_empty())
+    }
+
+    /// A field's value in one line; nothing when it is absent or empty.
+    pub fn joined(&self, name: &str) -> Option<String> {
+        let lines: Vec<&str> = self.get(name)?.lines().map(str::trim).collect();
+        Some(lines.join(" ").trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     /// The value of a field that every package has.
@@ -127,11 +138,11 @@ fn not_a_field(number: usize, line: &str) -> StanzaError {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// From an archive index, a status file and `dpkg-deb --field`, shortened.
-    pub(in crate::tool) const TEXT: &str = "\
+    pub(crate) const TEXT: &str = "\
 Package: jool-dkms
 Source: jool
 Version: 4.1.13-1.1
@@ -167,6 +178,18 @@ Architecture: amd64
         assert_eq!(gcc.get("Version"), Some("4:14.2.0-1"));
         assert!(gcc.is_installed() && !jool.is_installed());
         assert_eq!(gcc.require("Size").unwrap_err().to_string(), "the description of `gcc` has no `Size`");
+    }
+
+    #[test]
+    fn values_are_read_by_line_or_in_one() {
+        let text = "Package: a\nDepends: b,\n c (>= 1)\n\n\n# comment\nPackage: d\nEmpty:\n";
+        let stanzas = parse_stanzas(text).unwrap();
+        assert_eq!(stanzas.len(), 2);
+        assert_eq!(stanzas[0].first_line("package"), Some("a"));
+        assert_eq!(stanzas[0].joined("Depends").as_deref(), Some("b, c (>= 1)"));
+        assert_eq!((stanzas[1].first_line("Package"), stanzas[1].first_line("Empty")), (Some("d"), None));
+        assert_eq!(stanzas[1].joined("Depends"), None);
+        assert_eq!(stanzas[1].joined("Empty"), None);
     }
 
     #[test]
